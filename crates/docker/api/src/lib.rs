@@ -1,0 +1,1 @@
+//! The Docker Engine HTTP API, a translation onto the engine and nothing else.

@@ -1,0 +1,1 @@
+//! The command line client with docker's verbs; speaks only the Engine API.

@@ -1,0 +1,1 @@
+//! Networks of containers: address pools, bridges, endpoints and published ports.

@@ -1,0 +1,1 @@
+//! Safe, synchronous Linux system calls that rustix does not cover; the only crate with unsafe code.

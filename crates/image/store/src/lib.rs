@@ -1,0 +1,1 @@
+//! Blobs, layers, snapshots, images and volumes on disk, and their garbage collection.

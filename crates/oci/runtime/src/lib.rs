@@ -1,0 +1,1 @@
+//! From a bundle to a container: create, start, exec, kill, pause, delete; synchronous, without threads.

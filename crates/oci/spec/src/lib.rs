@@ -1,0 +1,1 @@
+//! OCI runtime, image and distribution types, names, digests and references.

@@ -1,0 +1,3 @@
+//! Project chores: `cargo xtask dist|test|demo|tidy|bench`.
+
+fn main() {}
