@@ -1,0 +1,1 @@
+//! Removing a group and everything beneath it.

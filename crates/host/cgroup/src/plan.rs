@@ -1,0 +1,1 @@
+//! Which files are written for which limits, computed before anything is touched.
