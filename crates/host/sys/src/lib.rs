@@ -1,1 +1,3 @@
 //! Safe, synchronous Linux system calls that rustix does not cover; the only crate with unsafe code.
+
+pub mod seccomp;

@@ -1,1 +1,3 @@
 //! OCI runtime, image and distribution types, names, digests and references.
+
+pub use oci_spec::runtime;
