@@ -11,11 +11,14 @@
 //! docker itself only warns; those come back as [`Warning`]s, never silently.
 
 mod cgroup;
+mod create;
 mod delete;
 pub mod device;
 mod error;
 mod files;
+mod freezer;
 mod hierarchy;
+mod kill;
 mod limits;
 mod oom;
 pub mod plan;

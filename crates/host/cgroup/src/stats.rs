@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Cgroup;
+use crate::error::Result;
+
 /// A reading of everything at once. Controllers that are absent leave their part empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
@@ -111,3 +114,18 @@ pub struct HugetlbStats {
     /// How often the limit was met.
     pub failcnt: u64,
 }
+
+mod v1;
+mod v2;
+
+/// Reads everything; what is absent stays empty.
+pub(crate) fn read(group: &Cgroup) -> Result<Stats> {
+    let mut stats = Stats::default();
+    v1::read(group, &mut stats)?;
+    v2::read(group, &mut stats)?;
+    stats.memory.oom_kills = group.oom_kills()?;
+    Ok(stats)
+}
+
+#[cfg(test)]
+mod tests;

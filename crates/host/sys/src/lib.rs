@@ -1,3 +1,4 @@
 //! Safe, synchronous Linux system calls that rustix does not cover; the only crate with unsafe code.
 
+pub mod bpf;
 pub mod seccomp;

@@ -57,8 +57,8 @@ pub fn install(program: &[Instruction], flags: u32) -> io::Result<Option<OwnedFd
         thread if thread > 0 && flags & FLAG_NEW_LISTENER == 0 => {
             Err(io::Error::from_raw_os_error(libc::ESRCH))
         }
-        // SAFETY: with NEW_LISTENER the kernel returned a new descriptor that nobody else owns.
         fd if flags & FLAG_NEW_LISTENER != 0 => {
+            // SAFETY: with NEW_LISTENER the kernel returned a new descriptor that nobody else owns.
             Ok(Some(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
         }
         _ => Ok(None),
