@@ -1,0 +1,134 @@
+//! Sizes and durations as docker prints and reads them.
+
+/// Decimal units with `digits` significant digits: `4.26MB`.
+pub(crate) fn human_size(bytes: f64, digits: usize) -> String {
+    scaled(bytes, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"], digits)
+}
+
+/// Binary units with four significant digits: `64MiB`.
+pub(crate) fn bytes_size(bytes: f64) -> String {
+    scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"], 4)
+}
+
+fn scaled(mut value: f64, base: f64, units: &[&str], digits: usize) -> String {
+    let mut unit = 0;
+    while value >= base && unit + 1 < units.len() {
+        value /= base;
+        unit += 1;
+    }
+    format!("{}{}", significant(value, digits), units[unit])
+}
+
+/// As C's `%.{digits}g` for values that need no exponent.
+fn significant(value: f64, digits: usize) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    let whole = value.abs().log10().floor() as i32 + 1;
+    let decimals = (digits as i32 - whole).max(0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}
+
+/// A size with a unit as memory flags take it: `64m`, `1.5GiB`, bytes without one. Binary, as docker reads them.
+pub(crate) fn parse_bytes(text: &str) -> Result<i64, String> {
+    let invalid = || format!("invalid size: '{text}'");
+    let lower = text.trim().to_lowercase();
+    let end = lower.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(lower.len());
+    let number: f64 = lower[..end].parse().map_err(|_| invalid())?;
+    let unit = lower[end..].trim();
+    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit);
+    let shift = ["", "k", "m", "g", "t", "p"].iter().position(|known| *known == unit).ok_or_else(invalid)?;
+    Ok((number * 1024f64.powi(shift as i32)) as i64)
+}
+
+/// `About an hour`, `3 days`: how long ago, in docker's words.
+pub(crate) fn human_duration(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, (seconds as f64 / 3600.0).round() as i64);
+    match () {
+        _ if seconds < 1 => "Less than a second".into(),
+        _ if seconds == 1 => "1 second".into(),
+        _ if seconds < 60 => format!("{seconds} seconds"),
+        _ if minutes == 1 => "About a minute".into(),
+        _ if minutes < 60 => format!("{minutes} minutes"),
+        _ if hours == 1 => "About an hour".into(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", hours / 24 / 365),
+    }
+}
+
+/// A duration flag in Go's notation (`1m30s`, `500ms`) in nanoseconds.
+pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
+    let invalid = || format!("time: invalid duration {text:?}");
+    let mut rest = text;
+    let mut total = 0f64;
+    if rest.is_empty() {
+        return Err(invalid());
+    }
+    while !rest.is_empty() {
+        let end = rest
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .ok_or_else(|| format!("time: missing unit in duration {text:?}"))?;
+        let number: f64 = rest[..end].parse().map_err(|_| invalid())?;
+        rest = &rest[end..];
+        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = match &rest[..end] {
+            "ns" => 1.0,
+            "us" | "µs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            _ => return Err(invalid()),
+        };
+        total += number * unit;
+        rest = &rest[end..];
+    }
+    Ok(total as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_as_docker_prints_them() {
+        for (bytes, shown) in
+            [(0.0, "0B"), (1.0, "1B"), (999.0, "999B"), (4_261_502.0, "4.26MB"), (117_000_000.0, "117MB"), (1e9, "1GB")]
+        {
+            assert_eq!(human_size(bytes, 3), shown);
+        }
+        assert_eq!(bytes_size(67_108_864.0), "64MiB");
+        assert_eq!(bytes_size(25_260_000_000.0), "23.53GiB");
+    }
+
+    #[test]
+    fn sizes_are_read_with_binary_units() {
+        for (text, bytes) in
+            [("64m", 64 << 20), ("1g", 1 << 30), ("1.5KiB", 1536), ("512", 512), ("6MB", 6 << 20), ("10b", 10)]
+        {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        assert_eq!(parse_bytes("12x"), Err("invalid size: '12x'".into()));
+        assert_eq!(parse_bytes(""), Err("invalid size: ''".into()));
+    }
+
+    #[test]
+    fn durations() {
+        for (seconds, shown) in [
+            (0, "Less than a second"),
+            (59, "59 seconds"),
+            (61, "About a minute"),
+            (3600, "About an hour"),
+            (86_400 * 3, "3 days"),
+        ] {
+            assert_eq!(human_duration(seconds), shown);
+        }
+        assert_eq!(parse_duration("1m30s"), Ok(90_000_000_000));
+        assert_eq!(parse_duration("1.5s"), Ok(1_500_000_000));
+        assert!(parse_duration("10").is_err());
+    }
+}
