@@ -1,3 +1,81 @@
 //! Entry point: chooses the process's role from its name and first argument before any thread exists.
 
-fn main() {}
+mod daemon;
+mod init;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap_or_default();
+    let args: Vec<OsString> = args.collect();
+    let (role, args) = role(&name, &args);
+    match role {
+        Role::Daemon => daemon::main(args),
+        Role::Init => init::main(args),
+        Role::Supervisor | Role::Runtime | Role::Client => {
+            eprintln!("sampan: this role is not wired yet");
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// What this process is.
+#[derive(Debug, PartialEq, Eq)]
+enum Role {
+    /// The Docker daemon.
+    Daemon,
+    /// The process that holds containers while daemons come and go.
+    Supervisor,
+    /// An OCI runtime with runc's command line.
+    Runtime,
+    /// Process 1 inside a container.
+    Init,
+    /// The command line client.
+    Client,
+}
+
+fn role<'a>(name: &OsString, args: &'a [OsString]) -> (Role, &'a [OsString]) {
+    let called = Path::new(name)
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or_default();
+    match called {
+        "dockerd" => return (Role::Daemon, args),
+        "docker-init" => return (Role::Init, args),
+        _ => {}
+    }
+    let Some((first, rest)) = args.split_first() else {
+        return (Role::Client, args);
+    };
+    match first.to_str() {
+        Some("daemon") => (Role::Daemon, rest),
+        Some("supervisor") => (Role::Supervisor, rest),
+        Some("runtime") => (Role::Runtime, rest),
+        Some("init") => (Role::Init, rest),
+        _ => (Role::Client, args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role_of(words: &[&str]) -> (Role, usize) {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let (role, rest) = role(&words[0], &words[1..]);
+        (role, rest.len())
+    }
+
+    #[test]
+    fn name_and_first_word_choose_the_role() {
+        assert_eq!(role_of(&["/usr/bin/dockerd", "--debug"]), (Role::Daemon, 1));
+        assert_eq!(role_of(&["sampan", "daemon", "--debug"]), (Role::Daemon, 1));
+        assert_eq!(role_of(&["/sbin/docker-init", "--", "sh"]), (Role::Init, 2));
+        assert_eq!(role_of(&["sampan", "runtime", "list"]), (Role::Runtime, 1));
+        assert_eq!(role_of(&["sampan", "run", "debian:12"]), (Role::Client, 2));
+        assert_eq!(role_of(&["sampan"]), (Role::Client, 0));
+    }
+}

@@ -1,0 +1,172 @@
+//! `sampan daemon`: flags and file, sockets, engine and API put together; lives until a signal ends it.
+
+mod file;
+mod flags;
+mod pidfile;
+mod sockets;
+mod tls;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use flags::Flags;
+use pidfile::PidFile;
+use sockets::{Address, Bound};
+
+/// Runs the daemon; `args` are what follows its name.
+pub fn main(args: &[OsString]) -> ExitCode {
+    let name = OsString::from("sampan daemon");
+    let flags = match Flags::try_parse_from(std::iter::once(&name).chain(args)) {
+        Ok(flags) => flags,
+        Err(e) => e.exit(),
+    };
+    if flags.version {
+        println!("Sampan version {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    match start(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("failed to start daemon: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(mut flags: Flags) -> Result<()> {
+    file::merge(&mut flags)?;
+    start_log(&flags)?;
+    refuse_what_is_missing(&flags)?;
+    if !rustix::process::geteuid().is_root() {
+        bail!("the daemon needs root");
+    }
+    let pidfile = flags
+        .pidfile
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("/var/run/sampan.pid"));
+    let _pidfile = PidFile::write(&pidfile)?;
+    let tls = tls_config(&flags)?;
+    // Bound before any thread exists: creating a socket file changes the umask of the whole process for a moment.
+    let sockets = bind(&flags, tls.is_some())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the tokio runtime")?;
+    let paths: Vec<PathBuf> = sockets.iter().filter_map(|s| s.path.clone()).collect();
+    let result = runtime.block_on(run(flags, sockets, tls));
+    for path in paths {
+        let _ = std::fs::remove_file(path);
+    }
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+fn refuse_what_is_missing(flags: &Flags) -> Result<()> {
+    if let Some(user) = flags
+        .userns_remap
+        .as_deref()
+        .filter(|user| !user.is_empty())
+    {
+        bail!("--userns-remap={user} is not implemented");
+    }
+    if flags.network.iptables == Some(false) {
+        bail!(
+            "--iptables=false is not implemented: published ports and masquerading need the packet filter"
+        );
+    }
+    Ok(())
+}
+
+fn start_log(flags: &Flags) -> Result<()> {
+    let level = match (flags.debug, flags.log_level.as_deref()) {
+        (Some(true), _) | (_, Some("debug")) => "debug",
+        (_, None | Some("info" | "")) => "info",
+        (_, Some("warn")) => "warn",
+        (_, Some("error" | "fatal" | "panic")) => "error",
+        (_, Some(other)) => bail!("unable to parse logging level: {other}"),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SAMPAN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}
+
+fn tls_config(flags: &Flags) -> Result<Option<Arc<rustls::ServerConfig>>> {
+    let verify = flags.tls.tlsverify.unwrap_or(false);
+    if !verify && !flags.tls.tls.unwrap_or(false) {
+        return Ok(None);
+    }
+    let folder = Path::new("/etc/docker");
+    let or = |file: &Option<PathBuf>, name: &str| file.clone().unwrap_or_else(|| folder.join(name));
+    let clients = if verify {
+        tls::Clients::Certified
+    } else {
+        tls::Clients::Anonymous
+    };
+    let files = (
+        or(&flags.tls.tlscert, "cert.pem"),
+        or(&flags.tls.tlskey, "key.pem"),
+        or(&flags.tls.tlscacert, "ca.pem"),
+    );
+    tls::config(&files.0, &files.1, &files.2, clients).map(Some)
+}
+
+fn bind(flags: &Flags, tls: bool) -> Result<Vec<Bound>> {
+    let standard = ["unix://".to_owned()];
+    let texts = if flags.hosts.is_empty() {
+        &standard[..]
+    } else {
+        &flags.hosts
+    };
+    let mut sockets = Vec::new();
+    for text in texts {
+        let address = Address::parse(text, tls)?;
+        if matches!(address, Address::Tcp(_)) && !tls {
+            tracing::warn!(
+                "{text}: whoever reaches this address without TLS is root on this machine"
+            );
+        }
+        sockets.extend(address.bind(flags.group.as_deref())?);
+    }
+    Ok(sockets)
+}
+
+async fn run(
+    _flags: Flags,
+    sockets: Vec<Bound>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> Result<()> {
+    let app = Arc::new(docker_api::App::new(env!("CARGO_PKG_VERSION")));
+    for socket in sockets {
+        let listener =
+            docker_api::listen::Listener::from_fd(socket.fd, socket.family, tls.clone())?;
+        tokio::spawn(docker_api::serve(listener, app.clone()));
+    }
+    tracing::info!("API is served");
+    wait_for_the_end().await
+}
+
+/// Returns at SIGTERM or SIGINT; SIGHUP and SIGQUIT do not end the daemon.
+async fn wait_for_the_end() -> Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => tracing::info!("SIGHUP: the configuration is read at the start only"),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! dockerd's command line flags.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+/// A container daemon that speaks the Docker Engine API.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sampan daemon",
+    version,
+    disable_version_flag = true,
+    args_override_self = true
+)]
+pub struct Flags {
+    /// Where to listen: unix:///path, tcp://host:port or fd://; may be given several times
+    #[arg(short = 'H', long = "host", value_name = "ADDRESS", action = ArgAction::Append)]
+    pub hosts: Vec<String>,
+    /// JSON file with further settings
+    #[arg(long, value_name = "FILE", default_value = "/etc/docker/daemon.json")]
+    pub config_file: PathBuf,
+    /// Where images, containers and volumes are kept
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Where the state of what runs is kept
+    #[arg(long, value_name = "DIR")]
+    pub exec_root: Option<PathBuf>,
+    /// File that gets the process id
+    #[arg(short = 'p', long, value_name = "FILE")]
+    pub pidfile: Option<PathBuf>,
+    /// Group that owns the unix socket
+    #[arg(short = 'G', long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// Say more
+    #[arg(short = 'D', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub debug: Option<bool>,
+    /// How much to say: debug, info, warn, error or fatal
+    #[arg(short = 'l', long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Default log driver of containers
+    #[arg(long, value_name = "DRIVER")]
+    pub log_driver: Option<String>,
+    /// Default option of the log driver
+    #[arg(long = "log-opt", value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub log_opts: Vec<String>,
+    /// How layers are stored: erofs or overlay (overlay2 is understood)
+    #[arg(short = 's', long, value_name = "DRIVER")]
+    pub storage_driver: Option<String>,
+    /// Option of the storage driver
+    #[arg(long = "storage-opt", value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub storage_opts: Vec<String>,
+    /// Cgroup under which containers get theirs
+    #[arg(long, value_name = "CGROUP")]
+    pub cgroup_parent: Option<String>,
+    /// Default limit of containers, for instance nofile=1024:4096
+    #[arg(long = "default-ulimit", value_name = "LIMIT", action = ArgAction::Append)]
+    pub default_ulimits: Vec<String>,
+    /// Default size of /dev/shm
+    #[arg(long, value_name = "BYTES")]
+    pub default_shm_size: Option<String>,
+    /// Run an init in every container
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub init: Option<bool>,
+    /// Set no-new-privileges for every container
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub no_new_privileges: Option<bool>,
+    /// Label of the daemon
+    #[arg(long = "label", value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub labels: Vec<String>,
+    /// Seconds to wait for containers when shutting down
+    #[arg(long, value_name = "SECONDS")]
+    pub shutdown_timeout: Option<i64>,
+    /// Containers always outlive the daemon here; accepted for its own sake
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub live_restore: Option<bool>,
+    /// Map users of containers to other users of the host
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub userns_remap: Option<String>,
+    #[command(flatten)]
+    pub network: NetworkFlags,
+    #[command(flatten)]
+    pub registry: RegistryFlags,
+    #[command(flatten)]
+    pub tls: TlsFlags,
+    /// Print version and quit
+    #[arg(short = 'v', long)]
+    pub version: bool,
+}
+
+/// Flags about networks.
+#[derive(Debug, clap::Args)]
+pub struct NetworkFlags {
+    /// Device of the default bridge; none for no bridge
+    #[arg(short = 'b', long, value_name = "NAME")]
+    pub bridge: Option<String>,
+    /// Address and prefix length of the default bridge
+    #[arg(long, value_name = "CIDR")]
+    pub bip: Option<String>,
+    /// Part of the bridge's subnet that containers get
+    #[arg(long, value_name = "CIDR")]
+    pub fixed_cidr: Option<String>,
+    /// IPv6 subnet of the default bridge
+    #[arg(long, value_name = "CIDR")]
+    pub fixed_cidr_v6: Option<String>,
+    /// Gateway other than the bridge
+    #[arg(long, value_name = "ADDRESS")]
+    pub default_gateway: Option<String>,
+    /// Where new networks get their subnets, for instance base=172.30.0.0/16,size=24
+    #[arg(long = "default-address-pool", value_name = "POOL", action = ArgAction::Append)]
+    pub default_address_pools: Vec<String>,
+    /// IPv6 on the default bridge
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub ipv6: Option<bool>,
+    /// Traffic between containers of the default bridge
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub icc: Option<bool>,
+    /// Turn the host's forwarding on
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub ip_forward: Option<bool>,
+    /// Translate source addresses of containers
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub ip_masq: Option<bool>,
+    /// Accepted for its own sake: packets are filtered by nf_tables
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub iptables: Option<bool>,
+    /// Accepted for its own sake: there is no proxy
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub userland_proxy: Option<bool>,
+    /// Host address of ports that are published without one
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip: Option<String>,
+    /// MTU of the default bridge
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<u32>,
+    /// Name server of containers
+    #[arg(long = "dns", value_name = "ADDRESS", action = ArgAction::Append)]
+    pub dns: Vec<String>,
+    /// Resolver option of containers
+    #[arg(long = "dns-opt", value_name = "OPTION", action = ArgAction::Append)]
+    pub dns_opts: Vec<String>,
+    /// Search domain of containers
+    #[arg(long = "dns-search", value_name = "DOMAIN", action = ArgAction::Append)]
+    pub dns_search: Vec<String>,
+}
+
+/// Flags about registries.
+#[derive(Debug, clap::Args)]
+pub struct RegistryFlags {
+    /// Registry that may speak plain HTTP or show any certificate
+    #[arg(long = "insecure-registry", value_name = "HOST|CIDR", action = ArgAction::Append)]
+    pub insecure_registries: Vec<String>,
+    /// Mirror of docker.io
+    #[arg(long = "registry-mirror", value_name = "URL", action = ArgAction::Append)]
+    pub registry_mirrors: Vec<String>,
+    /// Layers downloaded at once per pull
+    #[arg(long, value_name = "N")]
+    pub max_concurrent_downloads: Option<u32>,
+    /// Layers uploaded at once per push
+    #[arg(long, value_name = "N")]
+    pub max_concurrent_uploads: Option<u32>,
+}
+
+/// Flags about TLS on tcp:// addresses.
+#[derive(Debug, clap::Args)]
+pub struct TlsFlags {
+    /// Speak TLS
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub tls: Option<bool>,
+    /// Speak TLS and ask clients for a certificate
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub tlsverify: Option<bool>,
+    /// Certificates that clients' certificates must come from
+    #[arg(long, value_name = "FILE")]
+    pub tlscacert: Option<PathBuf>,
+    /// Certificate of the daemon
+    #[arg(long, value_name = "FILE")]
+    pub tlscert: Option<PathBuf>,
+    /// Key of the daemon
+    #[arg(long, value_name = "FILE")]
+    pub tlskey: Option<PathBuf>,
+}
