@@ -1,3 +1,17 @@
 //! OCI runtime, image and distribution types, names, digests and references.
+//!
+//! Data only: nothing here reads a file or a socket. The runtime specification's types are the `oci-spec` crate's;
+//! those of images are our own, because docker's images carry more than the specification knows and none of it may be lost.
+//!
+//! - [`digest`]: content addresses, and newtypes for what is addressed
+//! - [`image`]: manifests, indexes, image configurations
+//! - [`reference`]: names of images, as users write them and as they are meant
+//! - [`platform`]: operating system, architecture and variant
 
+pub mod digest;
+pub mod image;
+pub mod platform;
+pub mod reference;
+
+/// Types of the OCI runtime specification.
 pub use oci_spec::runtime;
