@@ -1,0 +1,168 @@
+//! Views of images, and what is asked of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::config::Config;
+
+/// One entry of a list of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageSummary {
+    /// `sha256:...`.
+    pub id: String,
+    pub parent: String,
+    pub repo_tags: Vec<String>,
+    pub repo_digests: Vec<String>,
+    pub created: Timestamp,
+    pub size: u64,
+    pub shared_size: Option<u64>,
+    pub labels: BTreeMap<String, String>,
+    /// Number of containers that use it, where that was asked for.
+    pub containers: Option<u64>,
+}
+
+/// One image as inspection tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageInspect {
+    pub id: String,
+    pub repo_tags: Vec<String>,
+    pub repo_digests: Vec<String>,
+    pub parent: String,
+    pub comment: String,
+    pub created: Option<Timestamp>,
+    pub docker_version: String,
+    pub author: String,
+    pub config: Config,
+    pub architecture: String,
+    pub variant: String,
+    pub os: String,
+    pub os_version: String,
+    pub size: u64,
+    /// Storage driver and what it says of the image.
+    pub driver: String,
+    pub driver_data: BTreeMap<String, String>,
+    /// diffIDs.
+    pub layers: Vec<String>,
+    pub last_tagged: Option<Timestamp>,
+}
+
+/// One step in the history of an image, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageHistory {
+    /// `<missing>` where no image is known for the step.
+    pub id: String,
+    pub created: Option<Timestamp>,
+    pub created_by: String,
+    pub tags: Vec<String>,
+    pub size: u64,
+    pub comment: String,
+}
+
+/// What removing images did, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageRemoved {
+    Untagged(String),
+    Deleted(String),
+}
+
+/// A request to make an image from a container.
+#[derive(Debug, Clone, Default)]
+pub struct CommitSpec {
+    pub container: String,
+    /// `repository[:tag]`; nothing leaves it without a name.
+    pub reference: Option<String>,
+    pub author: String,
+    pub comment: String,
+    /// Pause while the file system is read.
+    pub pause: bool,
+    /// Dockerfile instructions applied to the configuration.
+    pub changes: Vec<String>,
+    /// Configuration to use instead of the container's, as the client sent it.
+    pub config: Option<Config>,
+}
+
+/// A request to make an image from a tar stream.
+#[derive(Debug, Clone, Default)]
+pub struct ImportSpec {
+    pub reference: Option<String>,
+    pub message: String,
+    pub changes: Vec<String>,
+    pub platform: Option<String>,
+}
+
+/// Who asks a registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegistryAuth {
+    pub username: String,
+    pub password: String,
+    pub identity_token: String,
+    pub registry_token: String,
+    pub server: String,
+}
+
+/// Progress of a pull, push, load or import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// `<tag>: Pulling from <repository>`.
+    PullingFrom { tag: String, repository: String },
+    /// `The push refers to repository [<repository>]`.
+    PushTo { repository: String },
+    /// Something about one layer, by the short id that docker shows.
+    Layer { id: String, step: LayerStep },
+    /// `Digest: <digest>`.
+    Digest(String),
+    /// `<tag>: digest: <digest> size: <size>`, the end of a push.
+    Pushed {
+        tag: String,
+        digest: String,
+        size: u64,
+    },
+    /// A line of text (`Status: Downloaded newer image for ...`).
+    Status(String),
+    /// A line of output (`Loaded image: ...`).
+    Output(String),
+}
+
+/// What happens to a layer; counts in bytes, a total of zero is unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerStep {
+    PullingFsLayer,
+    Waiting,
+    Downloading { current: u64, total: u64 },
+    VerifyingChecksum,
+    DownloadComplete,
+    Extracting { current: u64, total: u64 },
+    PullComplete,
+    AlreadyExists,
+    Retrying { seconds: u64 },
+    Preparing,
+    Pushing { current: u64, total: u64 },
+    Pushed,
+    LayerAlreadyExists,
+    MountedFrom { repository: String },
+    Loading { current: u64, total: u64 },
+}
+
+impl LayerStep {
+    /// Docker's words.
+    pub fn status(&self) -> String {
+        match self {
+            LayerStep::PullingFsLayer => "Pulling fs layer".to_owned(),
+            LayerStep::Waiting => "Waiting".to_owned(),
+            LayerStep::Downloading { .. } => "Downloading".to_owned(),
+            LayerStep::VerifyingChecksum => "Verifying Checksum".to_owned(),
+            LayerStep::DownloadComplete => "Download complete".to_owned(),
+            LayerStep::Extracting { .. } => "Extracting".to_owned(),
+            LayerStep::PullComplete => "Pull complete".to_owned(),
+            LayerStep::AlreadyExists => "Already exists".to_owned(),
+            LayerStep::Retrying { seconds } => format!("Retrying in {seconds} seconds"),
+            LayerStep::Preparing => "Preparing".to_owned(),
+            LayerStep::Pushing { .. } => "Pushing".to_owned(),
+            LayerStep::Pushed => "Pushed".to_owned(),
+            LayerStep::LayerAlreadyExists => "Layer already exists".to_owned(),
+            LayerStep::MountedFrom { repository } => format!("Mounted from {repository}"),
+            LayerStep::Loading { .. } => "Loading layer".to_owned(),
+        }
+    }
+}
