@@ -14,10 +14,7 @@ pub fn default_seccomp(capabilities: &[Capability]) -> LinuxSeccomp {
 }
 
 /// A profile in docker's JSON (with `archMap`, `includes`, `excludes`) or plain OCI JSON.
-pub fn seccomp_from_docker_json(
-    text: &str,
-    capabilities: &[Capability],
-) -> Result<LinuxSeccomp, ProfileError> {
+pub fn seccomp_from_docker_json(text: &str, capabilities: &[Capability]) -> Result<LinuxSeccomp, ProfileError> {
     let _ = (text, capabilities);
     todo!()
 }
