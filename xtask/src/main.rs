@@ -1,3 +1,57 @@
-//! Project chores: `cargo xtask dist|test|demo|tidy|bench`.
+//! Project chores: `cargo xtask dist|test|tidy|demo|bench`.
 
-fn main() {}
+mod bench;
+mod demo;
+mod dist;
+mod packages;
+mod test;
+mod tidy;
+
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const USAGE: &str = "cargo xtask dist|test|tidy|demo|bench
+  dist    build the static binary dist/sampan
+  test    install what the tests need, then run every check and test
+  tidy    check the rules of the source tree
+  demo    show the binary at work on a Debian image made here
+  bench   compare with runc, crun and dockerd in one run";
+
+fn main() -> Result<()> {
+    std::env::set_current_dir(root()).context("enter the project's folder")?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some("dist") => dist::dist().map(|path| println!("{}", path.display())),
+        Some("test") => test::test(&words[1..]),
+        Some("tidy") => tidy::tidy(),
+        Some("demo") => demo::demo(),
+        Some("bench") => bench::bench(&words[1..]),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The project's folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Runs a command that must succeed, its output shown.
+fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    run_command(Command::new(program).args(arguments))
+}
+
+/// As [`run`], for a command with an environment of its own.
+fn run_command(command: &mut Command) -> Result<()> {
+    let line = format!("{command:?}");
+    println!("$ {}", line.replace('"', ""));
+    let status = command.status().with_context(|| format!("start {line}"))?;
+    ensure!(status.success(), "{line}: {status}");
+    Ok(())
+}
+
+/// Whether a program is on PATH.
+fn has(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}

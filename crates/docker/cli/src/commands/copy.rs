@@ -112,7 +112,7 @@ fn unpack(archive: &[u8], destination: &Path, content_only: bool, source: &str) 
         );
         let inner = name.strip_prefix(&base).unwrap_or(&name);
         let target = if into_directory && !content_only { destination.join(&name) } else { destination.join(inner) };
-        let target = if inner.as_os_str().is_empty() && !(into_directory && !content_only) {
+        let target = if inner.as_os_str().is_empty() && (content_only || !into_directory) {
             destination.to_path_buf()
         } else {
             target
