@@ -9,7 +9,7 @@ mod tidy;
 
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 const USAGE: &str = "cargo xtask dist|test|tidy|demo|bench
   dist    build the static binary dist/sampan
@@ -18,7 +18,17 @@ const USAGE: &str = "cargo xtask dist|test|tidy|demo|bench
   demo    show the binary at work on a Debian image made here
   bench   compare with runc, crun and dockerd in one run";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match chore() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore() -> Result<()> {
     std::env::set_current_dir(root()).context("enter the project's folder")?;
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.first().map(String::as_str) {
