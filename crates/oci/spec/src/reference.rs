@@ -1,16 +1,33 @@
-//! Names of images: `[host[:port]/]path[:tag][@digest]`, with docker.io and library/ implied where they are left out.
+//! Image names: Docker's grammar, short ("familiar") and full forms, and error texts.
+//!
+//! ```text
+//! reference = name [ ":" tag ] [ "@" digest ]
+//! name      = [ domain "/" ] path              domain defaults to docker.io
+//! path      = component { "/" component }      one component of docker.io means library/component
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, DigestError};
-use std::fmt;
 
-/// The registry that names without one mean.
+/// The domain of names that give none.
 pub const DEFAULT_DOMAIN: &str = "docker.io";
-/// The tag that names without tag and digest mean.
+/// The tag of names that give neither tag nor digest.
 pub const DEFAULT_TAG: &str = "latest";
-const OFFICIAL: &str = "library/";
 
-/// A checked reference; domain and path are always whole.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+const LEGACY_DEFAULT_DOMAIN: &str = "index.docker.io";
+const OFFICIAL_PREFIX: &str = "library/";
+const PATH_MAX: usize = 255;
+const TAG_MAX: usize = 128;
+
+/// An image name in full: domain and path, and perhaps a tag, a digest or both.
+///
+/// Prints in full (`docker.io/library/debian:12`); [`familiar`](Self::familiar) is what people see.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Reference {
     domain: String,
     path: String,
@@ -18,238 +35,261 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// Why a text is no reference; the messages are docker's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a text is no image name; the texts are those of Docker.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// Nothing matches the grammar.
     #[error("invalid reference format")]
     Format,
-    /// The path has capital letters.
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     Uppercase(String),
-    /// 64 hexadecimal digits are an id, not a name.
     #[error("invalid repository name ({0}), cannot specify 64-byte hexadecimal strings")]
-    Id(String),
-    /// The path has more than 255 characters.
+    Identifier(String),
     #[error("repository name must not be more than 255 characters")]
     TooLong,
-    /// The digest is not one.
-    #[error("{0}")]
+    #[error("invalid tag format")]
+    Tag,
+    #[error(transparent)]
     Digest(#[from] DigestError),
 }
 
 impl Reference {
-    /// Reads a reference as users write it.
-    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
-        if is_id(text) {
-            return Err(ReferenceError::Id(text.into()));
+    /// Reads a name as people write it: `debian`, `me/web:2`, `host:5000/a/b@sha256:…`.
+    pub fn parse(text: &str) -> Result<Reference, ReferenceError> {
+        if is_identifier(text) {
+            return Err(ReferenceError::Identifier(text.to_owned()));
         }
-        let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest.parse()?)),
-            None => (text, None),
+        let (domain, remainder) = split_domain(text);
+        let untagged = remainder.split(':').next().unwrap_or_default();
+        if untagged.chars().any(char::is_uppercase) {
+            return Err(ReferenceError::Uppercase(untagged.to_owned()));
+        }
+
+        let (rest, digest) = match remainder.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (remainder.as_str(), None),
         };
-        let (name, tag) = match rest.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-            _ => (rest, None),
+        let (path, tag) = match rest.split_once(':') {
+            Some((path, tag)) => (path, Some(tag)),
+            None => (rest, None),
         };
-        if tag.is_some_and(|tag| !valid_tag(tag)) {
+        if !is_domain(&domain)
+            || !path.split('/').all(is_path_component)
+            || tag.is_some_and(|tag| !is_tag(tag))
+            || digest.is_some_and(|digest| !looks_like_digest(digest))
+        {
             return Err(ReferenceError::Format);
         }
-        let (domain, path) = split_domain(name);
-        if path.chars().any(|c| c.is_ascii_uppercase()) {
-            return Err(ReferenceError::Uppercase(path));
-        }
-        if !valid_domain(domain) || !path.split('/').all(valid_component) {
-            return Err(ReferenceError::Format);
-        }
-        if path.len() > 255 {
+        if path.len() > PATH_MAX {
             return Err(ReferenceError::TooLong);
         }
-        Ok(Reference { domain: domain.into(), path, tag: tag.map(String::from), digest })
+        Ok(Reference {
+            path: path.to_owned(),
+            tag: tag.map(str::to_owned),
+            digest: digest.map(Digest::parse).transpose()?,
+            domain,
+        })
     }
 
-    /// Reads a name whose tag or digest is told apart, as the Engine API does; an empty `tag` is none.
-    pub fn from_parts(name: &str, tag: &str) -> Result<Self, ReferenceError> {
-        match tag {
-            "" => Self::parse(name),
-            digest if digest.contains(':') => Self::parse(&format!("{name}@{digest}")),
-            tag => Self::parse(&format!("{name}:{tag}")),
-        }
-    }
-
-    /// The registry's host and port.
+    /// The registry's domain, perhaps with a port.
     pub fn domain(&self) -> &str {
         &self.domain
     }
 
-    /// The repository within its registry: `library/debian`.
+    /// The repository's path in the registry.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The tag, where there is one.
+    /// The tag, if the name has one.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest, where there is one.
+    /// The digest, if the name has one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// The same repository without tag and digest.
-    pub fn repository(&self) -> Self {
+    /// Domain and path, without tag and digest.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.domain, self.path)
+    }
+
+    /// Whether the name has neither tag nor digest.
+    pub fn is_name_only(&self) -> bool {
+        self.tag.is_none() && self.digest.is_none()
+    }
+
+    /// The same name without tag and digest.
+    pub fn name_only(&self) -> Reference {
         Reference { tag: None, digest: None, ..self.clone() }
     }
 
-    /// The same, with `latest` where neither a tag nor a digest is.
-    pub fn or_latest(&self) -> Self {
-        if self.tag.is_some() || self.digest.is_some() {
-            return self.clone();
+    /// The same name, with the tag `latest` if it has neither tag nor digest.
+    pub fn or_latest(self) -> Reference {
+        match self.is_name_only() {
+            true => Reference { tag: Some(DEFAULT_TAG.to_owned()), ..self },
+            false => self,
         }
-        self.with_tag_unchecked(DEFAULT_TAG)
     }
 
-    /// The same repository with `tag`.
-    pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
-        if valid_tag(tag) { Ok(self.with_tag_unchecked(tag)) } else { Err(ReferenceError::Format) }
+    /// The same name with another tag, its digest kept.
+    pub fn with_tag(&self, tag: &str) -> Result<Reference, ReferenceError> {
+        if !is_tag(tag) {
+            return Err(ReferenceError::Tag);
+        }
+        Ok(Reference { tag: Some(tag.to_owned()), ..self.clone() })
     }
 
-    /// The same repository by `digest`.
-    pub fn with_digest(&self, digest: Digest) -> Self {
+    /// The same repository at `digest`, without a tag.
+    pub fn at_digest(&self, digest: Digest) -> Reference {
         Reference { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// The shortest name of the repository: `debian` for docker.io/library/debian.
+    /// The repository as people see it: `debian`, `me/web`, `host:5000/a`.
     pub fn familiar_name(&self) -> String {
         if self.domain != DEFAULT_DOMAIN {
-            return format!("{}/{}", self.domain, self.path);
+            return self.name();
         }
-        let short = self.path.strip_prefix(OFFICIAL).filter(|rest| !rest.contains('/'));
-        short.unwrap_or(&self.path).to_string()
+        match self.path.strip_prefix(OFFICIAL_PREFIX) {
+            Some(short) if !short.contains('/') => short.to_owned(),
+            _ => self.path.clone(),
+        }
     }
 
-    /// The shortest text of the whole reference.
+    /// The whole name as people see it: `debian:12`, `debian@sha256:…`.
     pub fn familiar(&self) -> String {
-        format!("{}{}", self.familiar_name(), self.suffix())
+        self.familiar_name() + &self.suffix()
     }
 
-    fn with_tag_unchecked(&self, tag: &str) -> Self {
-        Reference { tag: Some(tag.into()), digest: None, ..self.clone() }
-    }
-
+    /// Tag and digest with their separators.
     fn suffix(&self) -> String {
-        let tag = self.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
-        let digest = self.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
-        format!("{tag}{digest}")
-    }
-}
-
-/// The whole reference, nothing implied.
-impl fmt::Display for Reference {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}{}", self.domain, self.path, self.suffix())
-    }
-}
-
-/// Whether `text` is a whole image id without its algorithm.
-fn is_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// The first part is a host only if it looks like one.
-fn split_domain(name: &str) -> (&str, String) {
-    let (domain, path) = match name.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || first.to_lowercase() != first => {
-            (first, rest)
+        let mut text = String::new();
+        if let Some(tag) = &self.tag {
+            text.push(':');
+            text.push_str(tag);
         }
-        _ => (DEFAULT_DOMAIN, name),
-    };
-    let domain = if domain == "index.docker.io" { DEFAULT_DOMAIN } else { domain };
-    let official = domain == DEFAULT_DOMAIN && !path.contains('/');
-    (domain, if official { format!("{OFFICIAL}{path}") } else { path.into() })
-}
-
-fn valid_tag(tag: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    tag.len() <= 128
-        && tag.bytes().next().is_some_and(word)
-        && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
-}
-
-fn valid_domain(domain: &str) -> bool {
-    let (host, port) = match domain.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if address.parse::<std::net::Ipv6Addr>().is_ok() => ("", port.strip_prefix(':')),
-            _ => return false,
-        },
-        None => domain.split_once(':').map_or((domain, None), |(host, port)| (host, Some(port))),
-    };
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let host_valid = domain.starts_with('[') || host.split('.').all(label);
-    host_valid && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// Lower-case letters and digits, with `.`, `_`, `__` or any number of `-` between them.
-fn valid_component(component: &str) -> bool {
-    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = component.as_bytes();
-    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    if !alphanumeric(first) || !alphanumeric(last) {
-        return false;
+        if let Some(digest) = &self.digest {
+            text.push('@');
+            text.push_str(&digest.to_string());
+        }
+        text
     }
-    component
-        .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-'))
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}{}", self.domain, self.path, self.suffix())
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Reference, ReferenceError> {
+        Reference::parse(text)
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = ReferenceError;
+
+    fn try_from(text: String) -> Result<Reference, ReferenceError> {
+        Reference::parse(&text)
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> String {
+        reference.to_string()
+    }
+}
+
+/// Whether `text` is a full image or container id: 64 hexadecimal digits.
+pub fn is_identifier(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether `text` is a valid tag.
+pub fn is_tag(text: &str) -> bool {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    text.len() <= TAG_MAX
+        && text.bytes().next().is_some_and(word)
+        && text.bytes().all(|b| word(b) || b == b'.' || b == b'-')
+}
+
+/// Splits off the domain and adds `docker.io` and `library/` where they are left out.
+fn split_domain(text: &str) -> (String, String) {
+    let (domain, remainder) = match text.split_once('/') {
+        Some((first, rest)) if names_a_host(first) => (first, rest),
+        _ => (DEFAULT_DOMAIN, text),
+    };
+    let domain = match domain {
+        LEGACY_DEFAULT_DOMAIN => DEFAULT_DOMAIN,
+        other => other,
+    };
+    let official = domain == DEFAULT_DOMAIN && !remainder.contains('/');
+    let prefix = if official { OFFICIAL_PREFIX } else { "" };
+    (domain.to_owned(), format!("{prefix}{remainder}"))
+}
+
+/// Whether the first component of a name is a host rather than part of the path.
+fn names_a_host(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase)
+}
+
+fn is_domain(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => {
+            let address_ok = !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
+            (address_ok, rest)
+        }
+        None => {
+            let end = text.find(':').unwrap_or(text.len());
+            let (host, port) = text.split_at(end);
+            // Docker lets a path component without a port pass for a host, underscores and all.
+            let host_ok = host.split('.').all(is_domain_component) || (port.is_empty() && is_path_component(host));
+            (host_ok, port)
+        }
+    };
+    let port_ok = match port.strip_prefix(':') {
+        Some(digits) => !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()),
+        None => port.is_empty(),
+    };
+    host && port_ok
+}
+
+fn is_domain_component(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// Lower-case letters and digits, separated by one `.`, one or two `_` or any number of `-`.
+fn is_path_component(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
+    plain(first)
+        && plain(last)
+        && text
+            .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-'))
+}
+
+/// The reference grammar's own, wider idea of a digest; what it lets pass is checked again.
+fn looks_like_digest(text: &str) -> bool {
+    let Some((algorithm, hex)) = text.split_once(':') else {
+        return false;
+    };
+    let part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    algorithm.split(['-', '_', '+', '.']).all(part) && hex.len() >= 32 && hex.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn reads(text: &str, canonical: &str, familiar: &str) {
-        let reference = Reference::parse(text).unwrap();
-        assert_eq!((reference.to_string().as_str(), reference.familiar().as_str()), (canonical, familiar));
-        assert_eq!(Reference::parse(canonical).unwrap(), reference, "the canonical form means the same");
-    }
-
-    #[test]
-    fn names_are_completed_and_shortened() {
-        reads("debian", "docker.io/library/debian", "debian");
-        reads("debian:12", "docker.io/library/debian:12", "debian:12");
-        reads("user/app", "docker.io/user/app", "user/app");
-        reads("index.docker.io/library/debian", "docker.io/library/debian", "debian");
-        reads("127.0.0.1:5000/debian:12", "127.0.0.1:5000/debian:12", "127.0.0.1:5000/debian:12");
-        reads("localhost/a/b__c/d-e", "localhost/a/b__c/d-e", "localhost/a/b__c/d-e");
-        reads("[::1]:5000/x", "[::1]:5000/x", "[::1]:5000/x");
-    }
-
-    #[test]
-    fn digests_stay() {
-        let digest = Digest::of(b"");
-        let reference = Reference::parse(&format!("debian:12@{digest}")).unwrap();
-        assert_eq!((reference.tag(), reference.digest()), (Some("12"), Some(&digest)));
-        assert_eq!(reference.repository().or_latest().familiar(), "debian:latest");
-        assert_eq!(Reference::from_parts("debian", digest.as_str()).unwrap().digest(), Some(&digest));
-    }
-
-    #[test]
-    fn bad_names_are_refused_in_dockers_words() {
-        let refused = |text: &str| Reference::parse(text).unwrap_err().to_string();
-        assert_eq!(refused("Debian"), "invalid reference format: repository name (library/Debian) must be lowercase");
-        for text in ["", "a//b", "-a", "a-", "a..b", "a:", "a:t ag", "a/../b", "a___b", "exa_mple.com/x", "http://x/y"]
-        {
-            assert_eq!(refused(text), "invalid reference format", "{text:?}");
-        }
-        let id = "0".repeat(64);
-        assert_eq!(refused(&id), format!("invalid repository name ({id}), cannot specify 64-byte hexadecimal strings"));
-        assert_eq!(refused(&format!("x/{}", "a".repeat(256))), "repository name must not be more than 255 characters");
-        assert_eq!(refused("a@sha256:12"), "invalid checksum digest length: \"sha256:12\"");
-    }
-}
+mod tests;
