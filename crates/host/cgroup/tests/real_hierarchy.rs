@@ -83,7 +83,7 @@ fn memory_limit_kills_and_the_kill_is_counted_after_death() {
         })
         .unwrap();
     let watch = own.0.oom_watch().unwrap().expect("a memory controller");
-    let mut child = run(&own.0, "exec tail -c 64M /dev/zero");
+    let mut child = run(&own.0, "head -c 128M /dev/zero | tail -c 64M > /dev/null");
     let flags = match watch.interest() {
         Interest::Readable => PollFlags::IN,
         Interest::Priority => PollFlags::PRI,
