@@ -30,25 +30,15 @@ impl Cgroup {
     /// On v2 every controller that the parents can give is switched on down to the group. Where one cannot be
     /// (a parent holds processes), this is no error yet: a limit that needs it is refused by [`Cgroup::apply`].
     pub fn create(hierarchy: &Hierarchy, path: &str) -> Result<Cgroup> {
-        let group = Cgroup {
-            hierarchy: hierarchy.clone(),
-            path: clean(path)?,
-        };
+        let group = Cgroup { hierarchy: hierarchy.clone(), path: clean(path)? };
         create::create(hierarchy, group.relative())?;
         Ok(group)
     }
 
     /// The group at a path. Fails with [`Error::NotFound`] if no hierarchy has it.
     pub fn open(hierarchy: &Hierarchy, path: &str) -> Result<Cgroup> {
-        let group = Cgroup {
-            hierarchy: hierarchy.clone(),
-            path: clean(path)?,
-        };
-        if group.exists() {
-            Ok(group)
-        } else {
-            Err(Error::NotFound(group.path))
-        }
+        let group = Cgroup { hierarchy: hierarchy.clone(), path: clean(path)? };
+        if group.exists() { Ok(group) } else { Err(Error::NotFound(group.path)) }
     }
 
     /// Its path, with a leading slash.
@@ -63,25 +53,18 @@ impl Cgroup {
 
     /// Its directory on the v2 tree.
     pub fn v2_dir(&self) -> Option<PathBuf> {
-        self.hierarchy
-            .v2_mount()
-            .map(|mount| mount.join(self.relative()))
+        self.hierarchy.v2_mount().map(|mount| mount.join(self.relative()))
     }
 
     /// Its directory for a v1 controller.
     pub fn v1_dir(&self, controller: Controller) -> Option<PathBuf> {
-        self.hierarchy
-            .v1_mount(controller)
-            .map(|mount| mount.join(self.relative()))
+        self.hierarchy.v1_mount(controller).map(|mount| mount.join(self.relative()))
     }
 
     /// Its directory on every hierarchy; the v2 tree last.
     pub fn dirs(&self) -> Vec<PathBuf> {
         let v1 = self.hierarchy.v1_mounts();
-        let mut dirs: Vec<PathBuf> = v1
-            .into_iter()
-            .map(|(_, mount)| mount.join(self.relative()))
-            .collect();
+        let mut dirs: Vec<PathBuf> = v1.into_iter().map(|(_, mount)| mount.join(self.relative())).collect();
         dirs.extend(self.v2_dir());
         dirs
     }
@@ -130,8 +113,7 @@ impl Cgroup {
         if memory.limit.is_some() || memory.swap.is_some() {
             if let Some(dir) = self.v1_dir(Controller::Memory) {
                 current.memory = files::read_number(&dir.join("memory.limit_in_bytes"))?;
-                current.memory_and_swap =
-                    files::read_number(&dir.join("memory.memsw.limit_in_bytes"))?;
+                current.memory_and_swap = files::read_number(&dir.join("memory.memsw.limit_in_bytes"))?;
             } else if let Some(dir) = self.v2_dir() {
                 current.memory = files::read_number(&dir.join("memory.max"))?;
             }
@@ -141,8 +123,7 @@ impl Cgroup {
             && let Some(dir) = self.v2_dir()
         {
             let text = files::read_optional(&dir.join("cpu.max"))?;
-            current.cpu_quota =
-                text.and_then(|text| text.split_whitespace().next().map(str::to_owned));
+            current.cpu_quota = text.and_then(|text| text.split_whitespace().next().map(str::to_owned));
         }
         Ok(current)
     }
@@ -170,12 +151,7 @@ impl Cgroup {
         Ok((usage, files::read_number(&dir.join(peak))?.unwrap_or(usage)))
     }
 
-    fn perform(
-        &self,
-        write: &Write,
-        warnings: &mut Vec<Warning>,
-        retry: Option<&mut Vec<Write>>,
-    ) -> Result<()> {
+    fn perform(&self, write: &Write, warnings: &mut Vec<Warning>, retry: Option<&mut Vec<Write>>) -> Result<()> {
         let dir = match write.place {
             Place::V1(controller) => self.v1_dir(controller),
             Place::V2 => self.v2_dir(),
@@ -202,11 +178,7 @@ impl Cgroup {
             }
             (OnFailure::MemoryLimit(limit), _) if is(rustix::io::Errno::BUSY) => {
                 let (usage, peak) = self.memory_usage()?;
-                return Err(Error::MemoryBelowUsage {
-                    limit: *limit,
-                    usage,
-                    peak,
-                });
+                return Err(Error::MemoryBelowUsage { limit: *limit, usage, peak });
             }
             _ => {}
         }
@@ -214,18 +186,12 @@ impl Cgroup {
             return Err(Error::Unsupported {
                 limit: format!("{} = {}", write.file, write.value),
                 reason: match write.place {
-                    Place::V2 => {
-                        "the controller is not enabled for this cgroup or the kernel lacks the file"
-                    }
+                    Place::V2 => "the controller is not enabled for this cgroup or the kernel lacks the file",
                     Place::V1(_) => "the kernel lacks this control file",
                 },
             });
         }
-        Err(Error::Write {
-            path,
-            value: write.value.clone(),
-            source,
-        })
+        Err(Error::Write { path, value: write.value.clone(), source })
     }
 
     /// Puts the program on the group and takes older ones off, in this order: between the two both must agree.
@@ -235,23 +201,14 @@ impl Cgroup {
         };
         let failed = |action| {
             let path = path.clone();
-            move |source| Error::DeviceFilter {
-                action,
-                path,
-                source,
-            }
+            move |source| Error::DeviceFilter { action, path, source }
         };
-        let dir = File::open(&path).map_err(|source| Error::Open {
-            path: path.clone(),
-            source,
-        })?;
+        let dir = File::open(&path).map_err(|source| Error::Open { path: path.clone(), source })?;
         let old = sys::bpf::device_programs(dir.as_fd()).map_err(failed("look for"))?;
-        let program =
-            sys::bpf::load_device_program(&program::compile(rules)).map_err(failed("load"))?;
+        let program = sys::bpf::load_device_program(&program::compile(rules)).map_err(failed("load"))?;
         sys::bpf::attach_device_program(dir.as_fd(), program.as_fd()).map_err(failed("attach"))?;
         for program in old {
-            sys::bpf::detach_device_program(dir.as_fd(), program.as_fd())
-                .map_err(failed("replace"))?;
+            sys::bpf::detach_device_program(dir.as_fd(), program.as_fd()).map_err(failed("replace"))?;
         }
         Ok(())
     }
@@ -260,11 +217,7 @@ impl Cgroup {
     pub fn attach(&self, pid: i32) -> Result<()> {
         for dir in self.dirs() {
             let path = dir.join("cgroup.procs");
-            files::try_write(&path, &pid.to_string()).map_err(|source| Error::Attach {
-                pid,
-                path: dir,
-                source,
-            })?;
+            files::try_write(&path, &pid.to_string()).map_err(|source| Error::Attach { pid, path: dir, source })?;
         }
         Ok(())
     }
@@ -327,15 +280,8 @@ impl Cgroup {
 
     /// The directories that tell of all processes: the v2 tree and one v1 hierarchy.
     fn process_dirs(&self) -> Vec<PathBuf> {
-        let one = [
-            Controller::Pids,
-            Controller::Freezer,
-            Controller::Devices,
-            Controller::Memory,
-        ];
-        let v1 = one
-            .into_iter()
-            .find_map(|controller| self.v1_dir(controller));
+        let one = [Controller::Pids, Controller::Freezer, Controller::Devices, Controller::Memory];
+        let v1 = one.into_iter().find_map(|controller| self.v1_dir(controller));
         let any = || match self.hierarchy.mode() {
             Mode::V2 => None,
             _ => self.dirs().into_iter().next(),
@@ -385,10 +331,7 @@ impl Cgroup {
 
 /// The path with one leading slash and no empty parts. Must name a group beneath the root.
 fn clean(path: &str) -> Result<String> {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let bad = |part: &&str| *part == ".." || part.contains('\n') || part.contains('\0');
     if parts.is_empty() || parts.iter().any(bad) || Path::new(path).as_os_str().len() > 3000 {
         return Err(Error::InvalidPath(path.to_owned()));

@@ -12,11 +12,7 @@ use crate::hierarchy::{Controller, Hierarchy};
 pub(crate) fn create(hierarchy: &Hierarchy, relative: &str) -> Result<()> {
     let cpuset = hierarchy.v1_mount(Controller::Cpuset);
     for (_, mount) in hierarchy.v1_mounts() {
-        let inherit = if cpuset == Some(mount) {
-            inherit_cpuset
-        } else {
-            |_: &Path| Ok(())
-        };
+        let inherit = if cpuset == Some(mount) { inherit_cpuset } else { |_: &Path| Ok(()) };
         make(mount, relative, inherit)?;
     }
     if let Some(mount) = hierarchy.v2_mount() {
@@ -60,10 +56,7 @@ fn make_once(mount: &Path, dir: &Path, prepare: &impl Fn(&Path) -> Result<()>) -
 }
 
 fn failed(dir: &Path, source: io::Error) -> Error {
-    Error::Create {
-        path: dir.to_owned(),
-        source,
-    }
+    Error::Create { path: dir.to_owned(), source }
 }
 
 /// A new v1 cpuset group has no processors and no memory, and nothing can enter it before it has.
@@ -83,18 +76,12 @@ fn inherit_cpuset(dir: &Path) -> Result<()> {
 
 /// Switches controllers on in every parent, so that the group has their files.
 fn enable_controllers(mount: &Path, relative: &str, wanted: &[Controller]) -> Result<()> {
-    let names: Vec<&str> = wanted
-        .iter()
-        .filter_map(|controller| controller.v2_name())
-        .collect();
+    let names: Vec<&str> = wanted.iter().filter_map(|controller| controller.v2_name()).collect();
     if names.is_empty() {
         return Ok(());
     }
     let group = mount.join(relative);
-    if group
-        .parent()
-        .is_some_and(|parent| missing(parent, &names).is_empty())
-    {
+    if group.parent().is_some_and(|parent| missing(parent, &names).is_empty()) {
         return Ok(()); // a parent has what its child has
     }
     let mut parent = PathBuf::from(mount);
@@ -111,11 +98,7 @@ fn enable_controllers(mount: &Path, relative: &str, wanted: &[Controller]) -> Re
 fn missing<'a>(dir: &Path, names: &[&'a str]) -> Vec<&'a str> {
     let enabled = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
     let enabled: Vec<&str> = enabled.split_whitespace().collect();
-    names
-        .iter()
-        .copied()
-        .filter(|name| !enabled.contains(name))
-        .collect()
+    names.iter().copied().filter(|name| !enabled.contains(name)).collect()
 }
 
 /// All at once if the kernel takes it, else one by one: a controller that cannot be had (real-time processes,

@@ -48,10 +48,7 @@ fn remove(group: &Cgroup, dir: &Path) -> Result<()> {
             let path = group.path().to_owned();
             let busy = rustix::io::Errno::BUSY.into();
             return Err(match pids.is_empty() {
-                true => Error::Remove {
-                    path: dir.to_owned(),
-                    source: busy,
-                },
+                true => Error::Remove { path: dir.to_owned(), source: busy },
                 false => Error::KillTimeout { path, pids },
             });
         }
@@ -72,16 +69,10 @@ fn try_remove(dir: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => {
             let busy = [Errno::BUSY, Errno::NOTEMPTY];
-            if busy
-                .iter()
-                .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-            {
+            if busy.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) {
                 return Ok(false);
             }
-            Err(Error::Remove {
-                path: dir.to_owned(),
-                source: error,
-            })
+            Err(Error::Remove { path: dir.to_owned(), source: error })
         }
     }
 }

@@ -52,14 +52,12 @@ impl Access {
 
     /// Parses letters out of `rwm`; `None` for any other letter.
     pub fn parse(letters: &str) -> Option<Access> {
-        letters
-            .chars()
-            .try_fold(Access::NONE, |set, letter| match letter {
-                'r' => Some(set | Access::READ),
-                'w' => Some(set | Access::WRITE),
-                'm' => Some(set | Access::MKNOD),
-                _ => None,
-            })
+        letters.chars().try_fold(Access::NONE, |set, letter| match letter {
+            'r' => Some(set | Access::READ),
+            'w' => Some(set | Access::WRITE),
+            'm' => Some(set | Access::MKNOD),
+            _ => None,
+        })
     }
 
     /// Whether everything in `other` is in this set too.
@@ -87,11 +85,7 @@ impl std::ops::BitOr for Access {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (bit, letter) in [
-            (Access::READ, "r"),
-            (Access::WRITE, "w"),
-            (Access::MKNOD, "m"),
-        ] {
+        for (bit, letter) in [(Access::READ, "r"), (Access::WRITE, "w"), (Access::MKNOD, "m")] {
             if self.contains(bit) {
                 f.write_str(letter)?;
             }
@@ -102,21 +96,11 @@ impl fmt::Display for Access {
 
 impl DeviceRule {
     /// The rule that denies everything.
-    pub const DENY_ALL: DeviceRule = DeviceRule {
-        allow: false,
-        kind: DeviceType::All,
-        major: None,
-        minor: None,
-        access: Access::ALL,
-    };
+    pub const DENY_ALL: DeviceRule =
+        DeviceRule { allow: false, kind: DeviceType::All, major: None, minor: None, access: Access::ALL };
     /// The rule that allows everything (a privileged container).
-    pub const ALLOW_ALL: DeviceRule = DeviceRule {
-        allow: true,
-        kind: DeviceType::All,
-        major: None,
-        minor: None,
-        access: Access::ALL,
-    };
+    pub const ALLOW_ALL: DeviceRule =
+        DeviceRule { allow: true, kind: DeviceType::All, major: None, minor: None, access: Access::ALL };
 
     /// Whether the rule covers every device.
     pub fn is_wildcard(&self) -> bool {
@@ -159,11 +143,8 @@ pub(crate) fn v1_lines(rules: &[DeviceRule]) -> Result<Vec<(&'static str, String
         }
         exceptions = kept;
     }
-    let (first, other) = if default_allow {
-        ("devices.allow", "devices.deny")
-    } else {
-        ("devices.deny", "devices.allow")
-    };
+    let (first, other) =
+        if default_allow { ("devices.allow", "devices.deny") } else { ("devices.deny", "devices.allow") };
     let mut lines = vec![(first, "a".to_owned())];
     for exception in exceptions {
         // `a` would mean every access to every device, whatever numbers follow.
@@ -173,14 +154,7 @@ pub(crate) fn v1_lines(rules: &[DeviceRule]) -> Result<Vec<(&'static str, String
             DeviceType::Char => &[DeviceType::Char],
         };
         for &kind in kinds {
-            lines.push((
-                other,
-                DeviceRule {
-                    kind,
-                    ..exception.clone()
-                }
-                .line(),
-            ));
+            lines.push((other, DeviceRule { kind, ..exception.clone() }.line()));
         }
     }
     Ok(lines)
@@ -188,9 +162,7 @@ pub(crate) fn v1_lines(rules: &[DeviceRule]) -> Result<Vec<(&'static str, String
 
 /// The rules without those that a later rule for everything makes void.
 pub(crate) fn effective(rules: &[DeviceRule]) -> &[DeviceRule] {
-    let last = rules
-        .iter()
-        .rposition(|rule| rule.is_wildcard() && rule.access == Access::ALL);
+    let last = rules.iter().rposition(|rule| rule.is_wildcard() && rule.access == Access::ALL);
     &rules[last.unwrap_or(0)..]
 }
 
@@ -203,12 +175,7 @@ impl DeviceRule {
             DeviceType::Char => 'c',
         };
         let number = |n: Option<u32>| n.map_or_else(|| "*".to_owned(), |n| n.to_string());
-        format!(
-            "{kind} {}:{} {}",
-            number(self.major),
-            number(self.minor),
-            self.access
-        )
+        format!("{kind} {}:{} {}", number(self.major), number(self.minor), self.access)
     }
 
     /// Whether every device of the other rule is one of this rule.
@@ -232,12 +199,7 @@ impl DeviceRule {
 
 impl fmt::Display for DeviceRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}",
-            if self.allow { "allow" } else { "deny" },
-            self.line()
-        )
+        write!(f, "{} {}", if self.allow { "allow" } else { "deny" }, self.line())
     }
 }
 

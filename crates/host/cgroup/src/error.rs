@@ -72,9 +72,7 @@ pub enum Error {
     #[error("invalid cgroup path {0:?}: must be relative to the mount, without \"..\" components")]
     InvalidPath(String),
     /// A limit was asked for whose controller this host does not have.
-    #[error(
-        "{limit} cannot be limited: the {controller} cgroup controller is not available on this host"
-    )]
+    #[error("{limit} cannot be limited: the {controller} cgroup controller is not available on this host")]
     NoController {
         /// What was to be limited.
         limit: &'static str,
@@ -98,9 +96,7 @@ pub enum Error {
         value: String,
     },
     /// The memory limit is below what the group uses already.
-    #[error(
-        "cannot set the memory limit to {limit} bytes: the cgroup uses {usage} bytes (peak {peak})"
-    )]
+    #[error("cannot set the memory limit to {limit} bytes: the cgroup uses {usage} bytes (peak {peak})")]
     MemoryBelowUsage {
         /// The wanted limit in bytes.
         limit: i64,

@@ -8,11 +8,7 @@ use crate::error::{Error, Result};
 
 /// Writes a value in one write(2), as control files want it.
 pub(crate) fn write(path: &Path, value: &str) -> Result<()> {
-    try_write(path, value).map_err(|source| Error::Write {
-        path: path.to_owned(),
-        value: value.to_owned(),
-        source,
-    })
+    try_write(path, value).map_err(|source| Error::Write { path: path.to_owned(), value: value.to_owned(), source })
 }
 
 /// Like [`write`], with the bare error for callers that decide by it.
@@ -30,10 +26,7 @@ pub(crate) fn try_write(path: &Path, value: &str) -> io::Result<()> {
 
 /// Reads a control file.
 pub(crate) fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// Reads a control file that may be absent or of a group that is just going away.
@@ -41,10 +34,7 @@ pub(crate) fn read_optional(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if is_gone(&error) => Ok(None),
-        Err(source) => Err(Error::Read {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
     }
 }
 
@@ -53,9 +43,7 @@ pub(crate) fn read_optional(path: &Path) -> Result<Option<String>> {
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let gone = [Errno::NOENT, Errno::NODEV, Errno::OPNOTSUPP];
-    error
-        .raw_os_error()
-        .is_some_and(|code| gone.iter().any(|e| e.raw_os_error() == code))
+    error.raw_os_error().is_some_and(|code| gone.iter().any(|e| e.raw_os_error() == code))
 }
 
 /// A number, with `max` and v1's "unlimited" as `u64::MAX`. `None` when the file is absent or not a number.
@@ -70,11 +58,7 @@ pub(crate) fn parse_number(text: &str) -> Option<u64> {
     }
     let number: u64 = text.parse().ok()?;
     const V1_UNLIMITED: u64 = 0x7fff_ffff_ffff_0000; // holds for pages up to 64 KiB
-    Some(if number >= V1_UNLIMITED {
-        u64::MAX
-    } else {
-        number
-    })
+    Some(if number >= V1_UNLIMITED { u64::MAX } else { number })
 }
 
 /// A file of lines `key value`.
@@ -89,10 +73,7 @@ pub(crate) fn read_keyed(path: &Path) -> Result<Vec<(String, u64)>> {
 
 /// One key of a file of lines `key value`.
 pub(crate) fn read_key(path: &Path, key: &str) -> Result<Option<u64>> {
-    Ok(read_keyed(path)?
-        .into_iter()
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value))
+    Ok(read_keyed(path)?.into_iter().find(|(name, _)| name == key).map(|(_, value)| value))
 }
 
 /// A directory and everything beneath it, the deepest first. Empty when it does not exist.
@@ -107,10 +88,7 @@ fn collect(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         Ok(entries) => entries,
         Err(error) if is_gone(&error) => return Ok(()),
         Err(source) => {
-            return Err(Error::Read {
-                path: dir.to_owned(),
-                source,
-            });
+            return Err(Error::Read { path: dir.to_owned(), source });
         }
     };
     for entry in entries {
@@ -126,8 +104,5 @@ fn collect(dir: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 /// The process ids in a `cgroup.procs` file.
 pub(crate) fn read_pids(path: &Path) -> Result<Vec<i32>> {
     let text = read_optional(path)?.unwrap_or_default();
-    Ok(text
-        .lines()
-        .filter_map(|line| line.trim().parse().ok())
-        .collect())
+    Ok(text.lines().filter_map(|line| line.trim().parse().ok()).collect())
 }

@@ -41,10 +41,7 @@ fn which(group: &Cgroup) -> Result<Which> {
     match group.v1_dir(Controller::Freezer) {
         Some(dir) if dir.is_dir() => Ok(Which::V1(dir)),
         Some(_) => Err(Error::NotFound(group.path().to_owned())),
-        None if group.exists() => Err(Error::NoController {
-            limit: "running state",
-            controller: "freezer",
-        }),
+        None if group.exists() => Err(Error::NoController { limit: "running state", controller: "freezer" }),
         None => Err(Error::NotFound(group.path().to_owned())),
     }
 }

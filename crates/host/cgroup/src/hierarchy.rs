@@ -104,21 +104,13 @@ impl Hierarchy {
     /// Looks at this process's mounts. Fails if nothing is mounted.
     pub fn detect() -> Result<Hierarchy> {
         let path = Path::new("/proc/self/mountinfo");
-        let text = fs::read_to_string(path).map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         Hierarchy::from_mountinfo(&text)
     }
 
     /// Like [`Hierarchy::detect`] from the text of a `mountinfo` file.
     pub fn from_mountinfo(text: &str) -> Result<Hierarchy> {
-        let mut found = Hierarchy {
-            v1: BTreeMap::new(),
-            named: BTreeMap::new(),
-            v2: None,
-            v2_controllers: Vec::new(),
-        };
+        let mut found = Hierarchy { v1: BTreeMap::new(), named: BTreeMap::new(), v2: None, v2_controllers: Vec::new() };
         for line in text.lines() {
             if let Some(mount) = parse_mount(line) {
                 found.add(mount);
@@ -136,12 +128,7 @@ impl Hierarchy {
     /// A v2 tree at a directory (tests, and trees mounted elsewhere).
     pub fn v2_at(root: &Path) -> Result<Hierarchy> {
         let v2_controllers = read_controllers(root)?;
-        Ok(Hierarchy {
-            v1: BTreeMap::new(),
-            named: BTreeMap::new(),
-            v2: Some(root.to_owned()),
-            v2_controllers,
-        })
+        Ok(Hierarchy { v1: BTreeMap::new(), named: BTreeMap::new(), v2: Some(root.to_owned()), v2_controllers })
     }
 
     fn add(&mut self, mount: Mount<'_>) {
@@ -152,15 +139,11 @@ impl Hierarchy {
             _ => {
                 for option in mount.options.split(',') {
                     if let Some(name) = option.strip_prefix("name=") {
-                        self.named
-                            .entry(name.to_owned())
-                            .or_insert_with(|| mount.point.clone());
+                        self.named.entry(name.to_owned()).or_insert_with(|| mount.point.clone());
                     }
                     let known = Controller::ALL.iter().find(|c| c.v1_name() == option);
                     if let Some(&controller) = known {
-                        self.v1
-                            .entry(controller)
-                            .or_insert_with(|| mount.point.clone());
+                        self.v1.entry(controller).or_insert_with(|| mount.point.clone());
                     }
                 }
             }
@@ -240,19 +223,12 @@ fn parse_mount(line: &str) -> Option<Mount<'_>> {
     let mut after = after.split(' ');
     let kind = after.next()?;
     let options = after.nth(1).unwrap_or("");
-    matches!(kind, "cgroup" | "cgroup2").then(|| Mount {
-        kind,
-        point: unescape(point),
-        options,
-    })
+    matches!(kind, "cgroup" | "cgroup2").then(|| Mount { kind, point: unescape(point), options })
 }
 
 /// Undoes the octal escapes that the kernel uses for blanks in paths.
 fn unescape(path: &str) -> PathBuf {
-    let plain = path
-        .replace("\\040", " ")
-        .replace("\\011", "\t")
-        .replace("\\012", "\n");
+    let plain = path.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n");
     PathBuf::from(plain.replace("\\134", "\\"))
 }
 

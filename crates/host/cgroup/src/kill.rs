@@ -43,11 +43,7 @@ fn kill_v2(dir: &Path) -> Result<()> {
     match files::try_write(&path, "1") {
         Ok(()) => Ok(()),
         Err(error) if files::is_gone(&error) => Ok(()),
-        Err(source) => Err(Error::Write {
-            path,
-            value: "1".to_owned(),
-            source,
-        }),
+        Err(source) => Err(Error::Write { path, value: "1".to_owned(), source }),
     }
 }
 

@@ -28,10 +28,6 @@ pub use cgroup::{Cgroup, Freezer};
 pub use device::{Access, DeviceRule, DeviceType};
 pub use error::{Error, Result};
 pub use hierarchy::{Controller, Hierarchy, Mode};
-pub use limits::{
-    BlockIo, Cpu, DeviceRate, DeviceWeight, HugepageLimit, Limits, Memory, RdmaLimit, Warning,
-};
+pub use limits::{BlockIo, Cpu, DeviceRate, DeviceWeight, HugepageLimit, Limits, Memory, RdmaLimit, Warning};
 pub use oom::{Interest, OomWatch};
-pub use stats::{
-    BlkioEntry, BlkioStats, CpuStats, HugetlbStats, MemoryStats, PidsStats, Stats, Throttling,
-};
+pub use stats::{BlkioEntry, BlkioStats, CpuStats, HugetlbStats, MemoryStats, PidsStats, Stats, Throttling};

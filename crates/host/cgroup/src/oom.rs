@@ -45,30 +45,18 @@ impl OomWatch {
 
     /// An eventfd tied to `memory.oom_control` (kernel documentation, cgroup-v1/memory.rst, 10).
     fn v1(dir: PathBuf) -> Result<OomWatch> {
-        let failed = |source: io::Error| Error::OomWatch {
-            path: dir.clone(),
-            source,
-        };
-        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|errno| failed(errno.into()))?;
+        let failed = |source: io::Error| Error::OomWatch { path: dir.clone(), source };
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
         let control = File::open(dir.join("memory.oom_control")).map_err(failed)?;
         let line = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
         files::try_write(&dir.join("cgroup.event_control"), &line).map_err(failed)?;
-        Ok(OomWatch {
-            fd: event,
-            interest: Interest::Readable,
-            dir,
-        })
+        Ok(OomWatch { fd: event, interest: Interest::Readable, dir })
     }
 
     /// `memory.events` itself; absent when the controller is not enabled for the group.
     fn v2(dir: PathBuf) -> Result<Option<OomWatch>> {
         match File::open(dir.join("memory.events")) {
-            Ok(file) => Ok(Some(OomWatch {
-                fd: file.into(),
-                interest: Interest::Priority,
-                dir,
-            })),
+            Ok(file) => Ok(Some(OomWatch { fd: file.into(), interest: Interest::Priority, dir })),
             Err(error) if files::is_gone(&error) && dir.is_dir() => Ok(None),
             Err(source) => Err(Error::OomWatch { path: dir, source }),
         }
@@ -76,10 +64,7 @@ impl OomWatch {
 
     /// Takes the notification and tells how many processes were killed so far in all; 0 once the group is gone.
     pub fn count(&self) -> Result<u64> {
-        let failed = |source: io::Error| Error::OomWatch {
-            path: self.dir.clone(),
-            source,
-        };
+        let failed = |source: io::Error| Error::OomWatch { path: self.dir.clone(), source };
         match self.interest {
             Interest::Readable => {
                 let mut value = [0; 8];
@@ -135,6 +120,5 @@ fn kills_v1(dir: &Path) -> Result<u64> {
 
 fn parse_kills(text: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-    line.and_then(|count| count.trim().parse().ok())
-        .unwrap_or(0)
+    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }

@@ -73,11 +73,7 @@ pub struct Current {
 /// Computes the writes for some limits.
 pub fn compute(hierarchy: &Hierarchy, limits: &Limits, current: &Current) -> Result<Plan> {
     check(limits)?;
-    let mut plan = Planner {
-        hierarchy,
-        current,
-        plan: Plan::default(),
-    };
+    let mut plan = Planner { hierarchy, current, plan: Plan::default() };
     plan.memory(&limits.memory)?;
     plan.cpu(&limits.cpu)?;
     plan.cpuset(&limits.cpu)?;
@@ -99,10 +95,7 @@ fn check(limits: &Limits) -> Result<()> {
         && swap > 0
         && swap < limit
     {
-        return Err(invalid(
-            "memory and swap (must not be below the memory limit)",
-            swap,
-        ));
+        return Err(invalid("memory and swap (must not be below the memory limit)", swap));
     }
     if let Some(swappiness) = memory.swappiness
         && swappiness > 100
@@ -131,10 +124,7 @@ fn check(limits: &Limits) -> Result<()> {
 }
 
 fn invalid(limit: &'static str, value: impl ToString) -> Error {
-    Error::InvalidValue {
-        limit,
-        value: value.to_string(),
-    }
+    Error::InvalidValue { limit, value: value.to_string() }
 }
 
 struct Planner<'a> {
@@ -152,10 +142,7 @@ impl Planner<'_> {
             Ok(Place::V2)
         } else {
             let name = controller.v2_name().unwrap_or(controller.v1_name());
-            Err(Error::NoController {
-                limit,
-                controller: name,
-            })
+            Err(Error::NoController { limit, controller: name })
         }
     }
 
@@ -163,19 +150,8 @@ impl Planner<'_> {
         self.write_or(place, file, value, OnFailure::Refuse);
     }
 
-    fn write_or(
-        &mut self,
-        place: Place,
-        file: impl Into<String>,
-        value: impl ToString,
-        on_failure: OnFailure,
-    ) {
-        let write = Write {
-            place,
-            file: file.into(),
-            value: value.to_string(),
-            on_failure,
-        };
+    fn write_or(&mut self, place: Place, file: impl Into<String>, value: impl ToString, on_failure: OnFailure) {
+        let write = Write { place, file: file.into(), value: value.to_string(), on_failure };
         self.plan.writes.push(write);
     }
 
@@ -185,11 +161,7 @@ impl Planner<'_> {
 
     fn pids(&mut self, limit: Option<i64>) -> Result<()> {
         let Some(limit) = limit else { return Ok(()) };
-        let value = if limit > 0 {
-            limit.to_string()
-        } else {
-            "max".to_owned()
-        };
+        let value = if limit > 0 { limit.to_string() } else { "max".to_owned() };
         let place = match self.place(Controller::Pids, "the number of processes") {
             Ok(place) => place,
             Err(_) if limit <= 0 => return Ok(()), // unlimited is what it is
@@ -204,10 +176,7 @@ impl Planner<'_> {
         let mems = cpu.mems.as_deref().filter(|list| !list.is_empty());
         for (file, list) in [("cpuset.cpus", cpus), ("cpuset.mems", mems)] {
             let Some(list) = list else { continue };
-            if !list
-                .bytes()
-                .all(|b| b.is_ascii_digit() || matches!(b, b',' | b'-' | b' '))
-            {
+            if !list.bytes().all(|b| b.is_ascii_digit() || matches!(b, b',' | b'-' | b' ')) {
                 return Err(invalid("list of processors or memory nodes", list));
             }
             let place = self.place(Controller::Cpuset, "placement on processors")?;
@@ -216,17 +185,11 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn rdma(
-        &mut self,
-        limits: &std::collections::BTreeMap<String, crate::limits::RdmaLimit>,
-    ) -> Result<()> {
+    fn rdma(&mut self, limits: &std::collections::BTreeMap<String, crate::limits::RdmaLimit>) -> Result<()> {
         for (device, limit) in limits {
             let place = self.place(Controller::Rdma, "RDMA objects")?;
             let mut value = device.clone();
-            for (key, number) in [
-                ("hca_handle", limit.hca_handles),
-                ("hca_object", limit.hca_objects),
-            ] {
+            for (key, number) in [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)] {
                 if let Some(number) = number {
                     value.push_str(&format!(" {key}={number}"));
                 }
@@ -243,11 +206,7 @@ impl Planner<'_> {
         }
         for (interface, priority) in &limits.network_priorities {
             let place = self.place(Controller::NetPrio, "the network priority")?;
-            self.write(
-                place,
-                "net_prio.ifpriomap",
-                format!("{interface} {priority}"),
-            );
+            self.write(place, "net_prio.ifpriomap", format!("{interface} {priority}"));
         }
         Ok(())
     }

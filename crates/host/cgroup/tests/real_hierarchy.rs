@@ -4,10 +4,7 @@ use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cgroup::{
-    Access, Cgroup, Controller, Cpu, DeviceRule, DeviceType, Freezer, Hierarchy, Interest, Limits,
-    Memory,
-};
+use cgroup::{Access, Cgroup, Controller, Cpu, DeviceRule, DeviceType, Freezer, Hierarchy, Interest, Limits, Memory};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// A group of this test's own that is removed whatever happens.
@@ -35,18 +32,13 @@ fn group(name: &str) -> Option<Own> {
         }
     };
     let path = format!("/sampan-test-{}/{name}", std::process::id());
-    Some(Own(
-        Cgroup::create(&hierarchy, &path).expect("make the group")
-    ))
+    Some(Own(Cgroup::create(&hierarchy, &path).expect("make the group")))
 }
 
 /// Runs a shell command that enters the group by itself before it does anything.
 fn run(group: &Cgroup, script: &str) -> Child {
-    let enter: Vec<String> = group
-        .dirs()
-        .iter()
-        .map(|dir| format!("echo $$ > {}/cgroup.procs", dir.display()))
-        .collect();
+    let enter: Vec<String> =
+        group.dirs().iter().map(|dir| format!("echo $$ > {}/cgroup.procs", dir.display())).collect();
     Command::new("/bin/sh")
         .args(["-c", &format!("{}; {script}", enter.join(" && "))])
         .stdin(Stdio::null())
@@ -59,10 +51,7 @@ fn run(group: &Cgroup, script: &str) -> Child {
 fn until(what: &str, mut check: impl FnMut() -> bool) {
     let start = Instant::now();
     while !check() {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "not within ten seconds: {what}"
-        );
+        assert!(start.elapsed() < Duration::from_secs(10), "not within ten seconds: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -71,17 +60,8 @@ fn until(what: &str, mut check: impl FnMut() -> bool) {
 fn memory_limit_kills_and_the_kill_is_counted_after_death() {
     let Some(own) = group("oom") else { return };
     let limit = 16 << 20;
-    let memory = Memory {
-        limit: Some(limit),
-        swap: Some(limit),
-        ..Memory::default()
-    };
-    own.0
-        .apply(&Limits {
-            memory,
-            ..Limits::default()
-        })
-        .unwrap();
+    let memory = Memory { limit: Some(limit), swap: Some(limit), ..Memory::default() };
+    own.0.apply(&Limits { memory, ..Limits::default() }).unwrap();
     let watch = own.0.oom_watch().unwrap().expect("a memory controller");
     let mut child = run(&own.0, "head -c 128M /dev/zero | tail -c 64M > /dev/null");
     let flags = match watch.interest() {
@@ -89,15 +69,8 @@ fn memory_limit_kills_and_the_kill_is_counted_after_death() {
         Interest::Priority => PollFlags::PRI,
     };
     let mut fds = [PollFd::from_borrowed_fd(watch.as_fd(), flags)];
-    let ten_seconds = Timespec {
-        tv_sec: 10,
-        tv_nsec: 0,
-    };
-    assert_eq!(
-        poll(&mut fds, Some(&ten_seconds)).unwrap(),
-        1,
-        "no notification"
-    );
+    let ten_seconds = Timespec { tv_sec: 10, tv_nsec: 0 };
+    assert_eq!(poll(&mut fds, Some(&ten_seconds)).unwrap(), 1, "no notification");
     let status = child.wait().unwrap();
     assert!(!status.success(), "{status:?}");
     assert_eq!(watch.count().unwrap(), 1);
@@ -109,52 +82,20 @@ fn memory_limit_kills_and_the_kill_is_counted_after_death() {
 fn limits_rise_and_fall_in_any_order() {
     let Some(own) = group("order") else { return };
     for bytes in [64 << 20, 16 << 20, 256 << 20, 32 << 20, -1, 64 << 20] {
-        let memory = Memory {
-            limit: Some(bytes),
-            swap: Some(bytes),
-            ..Memory::default()
-        };
-        own.0
-            .apply(&Limits {
-                memory,
-                ..Limits::default()
-            })
-            .unwrap();
+        let memory = Memory { limit: Some(bytes), swap: Some(bytes), ..Memory::default() };
+        own.0.apply(&Limits { memory, ..Limits::default() }).unwrap();
     }
-    for (quota, period) in [
-        (50_000, 100_000),
-        (5_000, 10_000),
-        (400_000, 1_000_000),
-        (-1, 100_000),
-    ] {
-        let cpu = Cpu {
-            quota: Some(quota),
-            period: Some(period),
-            ..Cpu::default()
-        };
-        own.0
-            .apply(&Limits {
-                cpu,
-                ..Limits::default()
-            })
-            .unwrap();
+    for (quota, period) in [(50_000, 100_000), (5_000, 10_000), (400_000, 1_000_000), (-1, 100_000)] {
+        let cpu = Cpu { quota: Some(quota), period: Some(period), ..Cpu::default() };
+        own.0.apply(&Limits { cpu, ..Limits::default() }).unwrap();
     }
 }
 
 #[test]
 fn quota_holds_and_is_seen_in_the_statistics() {
     let Some(own) = group("cpu") else { return };
-    let cpu = Cpu {
-        quota: Some(20_000),
-        period: Some(100_000),
-        ..Cpu::default()
-    };
-    own.0
-        .apply(&Limits {
-            cpu,
-            ..Limits::default()
-        })
-        .unwrap();
+    let cpu = Cpu { quota: Some(20_000), period: Some(100_000), ..Cpu::default() };
+    own.0.apply(&Limits { cpu, ..Limits::default() }).unwrap();
     let mut child = run(&own.0, "while :; do :; done");
     std::thread::sleep(Duration::from_millis(200));
     let before = own.0.stats().unwrap().cpu.total;
@@ -172,17 +113,10 @@ fn quota_holds_and_is_seen_in_the_statistics() {
 #[test]
 fn forks_past_the_limit_fail() {
     let Some(own) = group("pids") else { return };
-    own.0
-        .apply(&Limits {
-            pids: Some(4),
-            ..Limits::default()
-        })
-        .unwrap();
+    own.0.apply(&Limits { pids: Some(4), ..Limits::default() }).unwrap();
     let script = "i=0; while [ $i -lt 8 ]; do sleep 30 & i=$((i+1)); done; wait";
     let mut child = run(&own.0, script);
-    until("a refused fork", || {
-        own.0.stats().unwrap().pids.failures > 0
-    });
+    until("a refused fork", || own.0.stats().unwrap().pids.failures > 0);
     let stats = own.0.stats().unwrap();
     assert!(stats.pids.current <= 4, "{stats:?}");
     assert_eq!(stats.pids.limit, 4);
@@ -194,9 +128,7 @@ fn forks_past_the_limit_fail() {
 fn frozen_processes_stand_still_and_can_be_killed() {
     let Some(own) = group("freeze") else { return };
     let mut child = run(&own.0, "while :; do :; done");
-    until("the shell in the group", || {
-        own.0.pids().unwrap().len() == 1
-    });
+    until("the shell in the group", || own.0.pids().unwrap().len() == 1);
     own.0.freeze().unwrap();
     assert_eq!(own.0.freezer().unwrap(), Freezer::Frozen);
     let before = own.0.stats().unwrap().cpu.total;
@@ -212,22 +144,10 @@ fn frozen_processes_stand_still_and_can_be_killed() {
 #[test]
 fn devices_are_denied_but_the_allowed_ones() {
     let Some(own) = group("devices") else { return };
-    let null = DeviceRule {
-        allow: true,
-        kind: DeviceType::Char,
-        major: Some(1),
-        minor: Some(3),
-        access: Access::ALL,
-    };
+    let null = DeviceRule { allow: true, kind: DeviceType::Char, major: Some(1), minor: Some(3), access: Access::ALL };
     let devices = vec![DeviceRule::DENY_ALL, null];
-    own.0
-        .apply(&Limits {
-            devices,
-            ..Limits::default()
-        })
-        .unwrap();
-    let script =
-        "head -c 1 /dev/zero >/dev/null 2>&1; z=$?; head -c 1 /dev/null; echo zero $z null $?";
+    own.0.apply(&Limits { devices, ..Limits::default() }).unwrap();
+    let script = "head -c 1 /dev/zero >/dev/null 2>&1; z=$?; head -c 1 /dev/null; echo zero $z null $?";
     let output = run(&own.0, script).wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "zero 1 null 0\n");
 }
@@ -253,22 +173,11 @@ fn what_the_host_lacks_is_refused_by_name() {
     let hierarchy = own.0.hierarchy();
     if !hierarchy.has(Controller::Rdma) {
         let mut limits = Limits::default();
-        limits
-            .rdma
-            .insert("mlx5_0".to_owned(), cgroup::RdmaLimit::default());
+        limits.rdma.insert("mlx5_0".to_owned(), cgroup::RdmaLimit::default());
         let error = own.0.apply(&limits).unwrap_err().to_string();
-        assert!(
-            error.contains("rdma cgroup controller is not available"),
-            "{error}"
-        );
+        assert!(error.contains("rdma cgroup controller is not available"), "{error}");
     }
-    let limits = Limits {
-        cpu: Cpu {
-            cpus: Some("4000".into()),
-            ..Cpu::default()
-        },
-        ..Limits::default()
-    };
+    let limits = Limits { cpu: Cpu { cpus: Some("4000".into()), ..Cpu::default() }, ..Limits::default() };
     let error = own.0.apply(&limits).unwrap_err().to_string();
     assert!(error.contains("cpuset.cpus"), "{error}");
 }
@@ -279,8 +188,5 @@ fn absent_groups_are_not_opened() {
         return;
     };
     let error = Cgroup::open(&hierarchy, "/sampan-test-none/x").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cgroup /sampan-test-none/x does not exist"
-    );
+    assert_eq!(error.to_string(), "cgroup /sampan-test-none/x does not exist");
 }

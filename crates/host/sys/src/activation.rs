@@ -7,11 +7,7 @@ const FIRST: i32 = 3;
 /// Takes the sockets that the service manager passed to this process. The environment says which; a second call would own them twice, so it must
 /// be made once, early. Other processes' hand-over is not touched.
 pub fn listen_fds() -> Vec<OwnedFd> {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|value| value.parse::<i32>().ok())
-    };
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<i32>().ok());
     if number("LISTEN_PID") != Some(std::process::id().cast_signed()) {
         return Vec::new();
     }

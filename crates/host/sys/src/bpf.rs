@@ -90,10 +90,7 @@ pub fn device_programs(cgroup: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     };
     bpf(PROG_QUERY, query)?;
     // Ids are never 0; what the kernel did not fill stays 0.
-    ids.into_iter()
-        .take_while(|&id| id != 0)
-        .map(program_by_id)
-        .collect()
+    ids.into_iter().take_while(|&id| id != 0).map(program_by_id).collect()
 }
 
 fn program_by_id(id: u32) -> io::Result<OwnedFd> {
@@ -103,14 +100,7 @@ fn program_by_id(id: u32) -> io::Result<OwnedFd> {
         next_id: u32,
         open_flags: u32,
     }
-    let fd = bpf(
-        PROG_GET_FD_BY_ID,
-        ById {
-            prog_id: id,
-            next_id: 0,
-            open_flags: 0,
-        },
-    )?;
+    let fd = bpf(PROG_GET_FD_BY_ID, ById { prog_id: id, next_id: 0, open_flags: 0 })?;
     // SAFETY: BPF_PROG_GET_FD_BY_ID answers with a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -140,9 +130,5 @@ fn bpf<A>(command: i32, mut attributes: A) -> io::Result<i32> {
     // SAFETY: the kernel reads, and for BPF_PROG_QUERY also writes, at most `size_of::<A>()` bytes at the address
     // of a value owned here. Addresses inside it belong to arrays of the callers that outlive the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, address, size_of::<A>()) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result as i32)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }

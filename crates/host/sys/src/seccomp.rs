@@ -43,20 +43,11 @@ pub fn install(program: &[Instruction], flags: u32) -> io::Result<Option<OwnedFd
         filter: program.as_ptr().cast_mut().cast(),
     };
     // SAFETY: `filter` and the instructions it points to outlive the call, and `len` is their number.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            flags,
-            &raw const filter,
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const filter) };
     match result {
         -1 => Err(io::Error::last_os_error()),
         // Without TSYNC_ESRCH a positive answer is the thread that could not be synchronised.
-        thread if thread > 0 && flags & FLAG_NEW_LISTENER == 0 => {
-            Err(io::Error::from_raw_os_error(libc::ESRCH))
-        }
+        thread if thread > 0 && flags & FLAG_NEW_LISTENER == 0 => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         fd if flags & FLAG_NEW_LISTENER != 0 => {
             // SAFETY: with NEW_LISTENER the kernel returned a new descriptor that nobody else owns.
             Ok(Some(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
@@ -68,13 +59,6 @@ pub fn install(program: &[Instruction], flags: u32) -> io::Result<Option<OwnedFd
 /// Whether the kernel knows an action (`SECCOMP_RET_*`).
 pub fn action_available(action: u32) -> bool {
     // SAFETY: the kernel reads four bytes at the address of `action`, which lives until the call is over.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_GET_ACTION_AVAIL,
-            0,
-            &raw const action,
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
     result == 0
 }

@@ -19,15 +19,9 @@ pub fn block_all() -> io::Result<()> {
     // SAFETY: sigfillset initialises the whole set before anything reads it; the numbers taken out are valid signals.
     let set = unsafe {
         libc::sigfillset(set.as_mut_ptr());
-        for fault in [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGABRT,
-            libc::SIGSYS,
-        ] {
+        for fault in
+            [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS]
+        {
             libc::sigdelset(set.as_mut_ptr(), fault);
         }
         set.assume_init()
@@ -47,10 +41,7 @@ pub fn wait(patience: Duration) -> io::Result<Option<Pending>> {
         libc::sigfillset(set.as_mut_ptr());
         set.assume_init()
     };
-    let timeout = libc::timespec {
-        tv_sec: patience.as_secs() as libc::time_t,
-        tv_nsec: patience.subsec_nanos() as _,
-    };
+    let timeout = libc::timespec { tv_sec: patience.as_secs() as libc::time_t, tv_nsec: patience.subsec_nanos() as _ };
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: all three point to live, initialised (or, for `info`, writable) values of the right type.
     let number = unsafe { libc::sigtimedwait(&set, info.as_mut_ptr(), &timeout) };
@@ -63,10 +54,7 @@ pub fn wait(patience: Duration) -> io::Result<Option<Pending>> {
     }
     // SAFETY: zeroed is a valid siginfo_t, and the kernel filled it in.
     let code = unsafe { info.assume_init() }.si_code;
-    Ok(Some(Pending {
-        number,
-        from_kernel: code == SI_KERNEL,
-    }))
+    Ok(Some(Pending { number, from_kernel: code == SI_KERNEL }))
 }
 
 /// `SI_KERNEL`, which the libc crate does not have for every target (`asm-generic/siginfo.h`).

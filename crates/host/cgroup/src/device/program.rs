@@ -57,15 +57,8 @@ fn conditions(rule: &DeviceRule, body: usize) -> Vec<Instruction> {
         DeviceType::Char => Some(CHAR),
     };
     let number = |n: Option<u32>| n.map(u32::cast_signed);
-    let wanted = [
-        (KIND, kind),
-        (MAJOR, number(rule.major)),
-        (MINOR, number(rule.minor)),
-    ];
-    let tests: Vec<(u8, i32)> = wanted
-        .into_iter()
-        .filter_map(|(register, value)| Some((register, value?)))
-        .collect();
+    let wanted = [(KIND, kind), (MAJOR, number(rule.major)), (MINOR, number(rule.minor))];
+    let tests: Vec<(u8, i32)> = wanted.into_iter().filter_map(|(register, value)| Some((register, value?))).collect();
     let count = tests.len();
     let jump = |(index, (register, value)): (usize, (u8, i32))| {
         let over = (count - 1 - index + body) as i16; // at most 2 + 4
@@ -79,93 +72,44 @@ fn decide(rule: &DeviceRule) -> Vec<Instruction> {
     let all = rule.access == Access::ALL;
     match (rule.allow, all) {
         (allow, true) => vec![mov(R0, i32::from(allow)), EXIT],
-        (true, false) => vec![
-            and(UNDECIDED, !access & 7),
-            jump_unless_equal(UNDECIDED, 0, 2),
-            mov(R0, 1),
-            EXIT,
-        ],
-        (false, false) => vec![
-            mov_register(SCRATCH, UNDECIDED),
-            and(SCRATCH, access),
-            jump_if_equal(SCRATCH, 0, 2),
-            mov(R0, 0),
-            EXIT,
-        ],
+        (true, false) => vec![and(UNDECIDED, !access & 7), jump_unless_equal(UNDECIDED, 0, 2), mov(R0, 1), EXIT],
+        (false, false) => {
+            vec![mov_register(SCRATCH, UNDECIDED), and(SCRATCH, access), jump_if_equal(SCRATCH, 0, 2), mov(R0, 0), EXIT]
+        }
     }
 }
 
-const EXIT: Instruction = Instruction {
-    code: 0x95,
-    registers: 0,
-    offset: 0,
-    immediate: 0,
-};
+const EXIT: Instruction = Instruction { code: 0x95, registers: 0, offset: 0, immediate: 0 };
 
 /// 32-bit arithmetic, so that the upper halves are zero.
 fn mov(register: u8, value: i32) -> Instruction {
-    Instruction {
-        code: 0xb4,
-        registers: register,
-        offset: 0,
-        immediate: value,
-    }
+    Instruction { code: 0xb4, registers: register, offset: 0, immediate: value }
 }
 
 fn mov_register(to: u8, from: u8) -> Instruction {
-    Instruction {
-        code: 0xbc,
-        registers: from << 4 | to,
-        offset: 0,
-        immediate: 0,
-    }
+    Instruction { code: 0xbc, registers: from << 4 | to, offset: 0, immediate: 0 }
 }
 
 fn and(register: u8, mask: i32) -> Instruction {
-    Instruction {
-        code: 0x54,
-        registers: register,
-        offset: 0,
-        immediate: mask,
-    }
+    Instruction { code: 0x54, registers: register, offset: 0, immediate: mask }
 }
 
 fn shift_right(register: u8, bits: i32) -> Instruction {
-    Instruction {
-        code: 0x74,
-        registers: register,
-        offset: 0,
-        immediate: bits,
-    }
+    Instruction { code: 0x74, registers: register, offset: 0, immediate: bits }
 }
 
 /// Loads 32 bits of the context.
 fn load(register: u8, offset: i16) -> Instruction {
-    Instruction {
-        code: 0x61,
-        registers: R1 << 4 | register,
-        offset,
-        immediate: 0,
-    }
+    Instruction { code: 0x61, registers: R1 << 4 | register, offset, immediate: 0 }
 }
 
 /// Compares 64 bits; a negative immediate is sign-extended, but device numbers are below 2^31.
 fn jump_unless_equal(register: u8, value: i32, over: i16) -> Instruction {
-    Instruction {
-        code: 0x55,
-        registers: register,
-        offset: over,
-        immediate: value,
-    }
+    Instruction { code: 0x55, registers: register, offset: over, immediate: value }
 }
 
 fn jump_if_equal(register: u8, value: i32, over: i16) -> Instruction {
-    Instruction {
-        code: 0x15,
-        registers: register,
-        offset: over,
-        immediate: value,
-    }
+    Instruction { code: 0x15, registers: register, offset: over, immediate: value }
 }
 
 #[cfg(test)]

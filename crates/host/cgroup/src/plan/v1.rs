@@ -5,19 +5,16 @@ use crate::error::{Error, Result};
 use crate::hierarchy::Controller;
 use crate::limits::{BlockIo, Cpu, DeviceRate, HugepageLimit, Memory};
 
-const NO_SWAP_LIMIT: &str = "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.";
-const NO_KERNEL_MEMORY: &str =
-    "Your kernel does not support kernel memory limit capabilities. Limitation discarded.";
-const NO_WEIGHT: &str =
-    "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.";
-const NO_WEIGHT_DEVICE: &str = "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.";
+const NO_SWAP_LIMIT: &str =
+    "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.";
+const NO_KERNEL_MEMORY: &str = "Your kernel does not support kernel memory limit capabilities. Limitation discarded.";
+const NO_WEIGHT: &str = "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.";
+const NO_WEIGHT_DEVICE: &str =
+    "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.";
 
 impl Planner<'_> {
     pub(super) fn memory(&mut self, memory: &Memory) -> Result<()> {
-        let wanted = Memory {
-            check_before_update: false,
-            ..memory.clone()
-        };
+        let wanted = Memory { check_before_update: false, ..memory.clone() };
         if wanted == Memory::default() {
             return Ok(());
         }
@@ -80,14 +77,8 @@ impl Planner<'_> {
     }
 
     pub(super) fn cpu(&mut self, cpu: &Cpu) -> Result<()> {
-        let Cpu {
-            cpus: _, mems: _, ..
-        } = cpu;
-        let wanted = Cpu {
-            cpus: None,
-            mems: None,
-            ..cpu.clone()
-        };
+        let Cpu { cpus: _, mems: _, .. } = cpu;
+        let wanted = Cpu { cpus: None, mems: None, ..cpu.clone() };
         if wanted == Cpu::default() {
             return Ok(());
         }
@@ -156,11 +147,7 @@ impl Planner<'_> {
         ];
         for (file, rates) in throttles {
             for rate in rates {
-                self.write(
-                    place,
-                    file,
-                    format!("{}:{} {}", rate.major, rate.minor, rate.rate),
-                );
+                self.write(place, file, format!("{}:{} {}", rate.major, rate.minor, rate.rate));
             }
         }
         Ok(())
@@ -170,21 +157,14 @@ impl Planner<'_> {
         for limit in limits {
             let size = &limit.page_size;
             if size.is_empty() || !size.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                return Err(Error::InvalidValue {
-                    limit: "huge page size",
-                    value: size.clone(),
-                });
+                return Err(Error::InvalidValue { limit: "huge page size", value: size.clone() });
             }
             let place = self.place(Controller::Hugetlb, "huge pages")?;
             let (file, reserved) = match place {
-                Place::V2 => (
-                    format!("hugetlb.{size}.max"),
-                    format!("hugetlb.{size}.rsvd.max"),
-                ),
-                Place::V1(_) => (
-                    format!("hugetlb.{size}.limit_in_bytes"),
-                    format!("hugetlb.{size}.rsvd.limit_in_bytes"),
-                ),
+                Place::V2 => (format!("hugetlb.{size}.max"), format!("hugetlb.{size}.rsvd.max")),
+                Place::V1(_) => {
+                    (format!("hugetlb.{size}.limit_in_bytes"), format!("hugetlb.{size}.rsvd.limit_in_bytes"))
+                }
             };
             self.write(place, file, limit.limit);
             self.write_or(place, reserved, limit.limit, OnFailure::SkipIfAbsent);

@@ -4,15 +4,14 @@ use super::{OnFailure, Place, Planner};
 use crate::error::{Error, Result};
 use crate::limits::{BlockIo, Cpu, DeviceRate, Memory};
 
-const NO_SWAP_LIMIT: &str = "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.";
+const NO_SWAP_LIMIT: &str =
+    "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.";
 const NO_SWAPPINESS: &str = "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.";
-const NO_OOM_DISABLE: &str =
-    "Your kernel does not support OomKillDisable. OomKillDisable discarded.";
-const NO_KERNEL_MEMORY: &str =
-    "Your kernel does not support kernel memory limit capabilities. Limitation discarded.";
-const NO_WEIGHT: &str =
-    "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.";
-const NO_WEIGHT_DEVICE: &str = "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.";
+const NO_OOM_DISABLE: &str = "Your kernel does not support OomKillDisable. OomKillDisable discarded.";
+const NO_KERNEL_MEMORY: &str = "Your kernel does not support kernel memory limit capabilities. Limitation discarded.";
+const NO_WEIGHT: &str = "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.";
+const NO_WEIGHT_DEVICE: &str =
+    "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.";
 
 impl Planner<'_> {
     pub(super) fn memory_v2(&mut self, memory: &Memory) -> Result<()> {
@@ -51,11 +50,7 @@ impl Planner<'_> {
             (None, _) => Ok(None),
             (Some(swap), _) if swap < 0 => Ok(Some("max".to_owned())),
             (Some(swap), limit) => {
-                let known = || {
-                    self.current
-                        .memory
-                        .and_then(|bytes| i64::try_from(bytes).ok())
-                };
+                let known = || self.current.memory.and_then(|bytes| i64::try_from(bytes).ok());
                 let memory = limit.filter(|&bytes| bytes > 0).or_else(known);
                 let memory = memory.ok_or_else(|| Error::InvalidValue {
                     limit: "memory and swap (needs a memory limit too)",
@@ -85,11 +80,7 @@ impl Planner<'_> {
             let quota = match quota {
                 Some(quota) if quota > 0 => quota.to_string(),
                 Some(_) => "max".to_owned(),
-                None => self
-                    .current
-                    .cpu_quota
-                    .clone()
-                    .unwrap_or_else(|| "max".to_owned()),
+                None => self.current.cpu_quota.clone().unwrap_or_else(|| "max".to_owned()),
             };
             let value = match period {
                 Some(period) => format!("{quota} {period}"),
@@ -101,10 +92,7 @@ impl Planner<'_> {
             self.write_or(Place::V2, "cpu.max.burst", burst, OnFailure::RetryLast);
         }
         let realtime = cpu.realtime_period.filter(|&period| period != 0).is_some()
-            || cpu
-                .realtime_runtime
-                .filter(|&runtime| runtime != 0)
-                .is_some();
+            || cpu.realtime_runtime.filter(|&runtime| runtime != 0).is_some();
         if realtime {
             return Err(Error::Unsupported {
                 limit: "real-time processor time".to_owned(),
@@ -137,11 +125,7 @@ impl Planner<'_> {
         ];
         for (key, rates) in throttles {
             for rate in rates {
-                let value = if rate.rate == 0 {
-                    "max".to_owned()
-                } else {
-                    rate.rate.to_string()
-                };
+                let value = if rate.rate == 0 { "max".to_owned() } else { rate.rate.to_string() };
                 let value = format!("{}:{} {key}={value}", rate.major, rate.minor);
                 self.write(Place::V2, "io.max", value);
             }
@@ -151,11 +135,7 @@ impl Planner<'_> {
 }
 
 fn bytes_or_max(bytes: i64) -> String {
-    if bytes < 0 {
-        "max".to_owned()
-    } else {
-        bytes.to_string()
-    }
+    if bytes < 0 { "max".to_owned() } else { bytes.to_string() }
 }
 
 /// v1's shares (2 to 262144, usually 1024) as v2's weight (1 to 10000, usually 100).
@@ -180,10 +160,7 @@ mod tests {
 
     #[test]
     fn usual_shares_are_the_usual_weight() {
-        assert_eq!(
-            [2, 1024, 262_144, 0, 1 << 40].map(weight_of_shares),
-            [1, 100, 10_000, 1, 10_000]
-        );
+        assert_eq!([2, 1024, 262_144, 0, 1 << 40].map(weight_of_shares), [1, 100, 10_000, 1, 10_000]);
     }
 
     #[test]

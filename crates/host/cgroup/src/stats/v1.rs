@@ -35,10 +35,7 @@ fn cpu_usage(dir: &Path, stats: &mut Stats) -> Result<()> {
     let cpu = &mut stats.cpu;
     cpu.total = read_number(&dir.join("cpuacct.usage"))?.unwrap_or(0);
     let per_cpu = read_optional(&dir.join("cpuacct.usage_percpu"))?.unwrap_or_default();
-    cpu.per_cpu = per_cpu
-        .split_whitespace()
-        .filter_map(|number| number.parse().ok())
-        .collect();
+    cpu.per_cpu = per_cpu.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let user = read_number(&dir.join("cpuacct.usage_user"))?;
     let system = read_number(&dir.join("cpuacct.usage_sys"))?;
     if let (Some(user), Some(system)) = (user, system) {
@@ -94,14 +91,9 @@ fn blkio(dir: &Path, stats: &mut Stats) -> Result<()> {
         }
         Ok(Vec::new())
     };
-    stats.blkio.service_bytes = first([
-        "blkio.bfq.io_service_bytes_recursive",
-        "blkio.throttle.io_service_bytes_recursive",
-    ])?;
-    stats.blkio.serviced = first([
-        "blkio.bfq.io_serviced_recursive",
-        "blkio.throttle.io_serviced_recursive",
-    ])?;
+    stats.blkio.service_bytes =
+        first(["blkio.bfq.io_service_bytes_recursive", "blkio.throttle.io_service_bytes_recursive"])?;
+    stats.blkio.serviced = first(["blkio.bfq.io_serviced_recursive", "blkio.throttle.io_serviced_recursive"])?;
     Ok(())
 }
 

@@ -93,12 +93,7 @@ pub(super) fn parse_io_stat(text: &str) -> (Vec<BlkioEntry>, Vec<BlkioEntry>) {
                 "wios" => (&mut operations, "write"),
                 _ => continue,
             };
-            list.push(BlkioEntry {
-                major,
-                minor,
-                op: op.to_owned(),
-                value,
-            });
+            list.push(BlkioEntry { major, minor, op: op.to_owned(), value });
         }
     }
     (bytes, operations)

@@ -1,8 +1,6 @@
 //! Device nodes and device rules that a container has from the start.
 
-use spec::runtime::{
-    LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
-};
+use spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
 
 /// The nodes that every container has: name, major, minor.
 const NODES: [(&str, i64, i64); 6] = [
@@ -33,15 +31,7 @@ pub fn default_devices() -> Vec<LinuxDevice> {
 
 /// What docker puts into a specification: nothing is allowed but the usual few.
 pub fn default_device_rules() -> Vec<LinuxDeviceCgroup> {
-    let char_device = |allow, major, minor| {
-        rule(
-            allow,
-            Some(LinuxDeviceType::C),
-            Some(major),
-            Some(minor),
-            "rwm",
-        )
-    };
+    let char_device = |allow, major, minor| rule(allow, Some(LinuxDeviceType::C), Some(major), Some(minor), "rwm");
     vec![
         rule(false, None, None, None, "rwm"),
         char_device(true, 1, 5),
@@ -62,22 +52,10 @@ pub fn base_device_rules() -> Vec<LinuxDeviceCgroup> {
         rule(true, Some(LinuxDeviceType::B), None, None, "m"),
     ];
     for (_, major, minor) in NODES {
-        rules.push(rule(
-            true,
-            Some(LinuxDeviceType::C),
-            Some(major),
-            Some(minor),
-            "rwm",
-        ));
+        rules.push(rule(true, Some(LinuxDeviceType::C), Some(major), Some(minor), "rwm"));
     }
     rules.push(rule(true, Some(LinuxDeviceType::C), Some(136), None, "rwm")); // /dev/pts/*
-    rules.push(rule(
-        true,
-        Some(LinuxDeviceType::C),
-        Some(5),
-        Some(2),
-        "rwm",
-    )); // /dev/ptmx
+    rules.push(rule(true, Some(LinuxDeviceType::C), Some(5), Some(2), "rwm")); // /dev/ptmx
     rules
 }
 
@@ -94,9 +72,7 @@ fn rule(
     minor: Option<i64>,
     access: &str,
 ) -> LinuxDeviceCgroup {
-    let mut rule = LinuxDeviceCgroupBuilder::default()
-        .allow(allow)
-        .access(access);
+    let mut rule = LinuxDeviceCgroupBuilder::default().allow(allow).access(access);
     rule = rule.typ(kind.unwrap_or(LinuxDeviceType::A));
     if let Some(major) = major {
         rule = rule.major(major);

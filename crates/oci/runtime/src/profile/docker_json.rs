@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use spec::runtime::{
-    Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArgBuilder,
-    LinuxSeccompBuilder, LinuxSeccompFilterFlag, LinuxSyscall, LinuxSyscallBuilder,
+    Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArgBuilder, LinuxSeccompBuilder,
+    LinuxSeccompFilterFlag, LinuxSyscall, LinuxSyscallBuilder,
 };
 
 use super::seccomp::{Facts, parse_kernel};
@@ -16,10 +16,7 @@ pub struct ProfileError(String);
 
 /// A profile in docker's JSON (with `archMap`, `includes`, `excludes`) or plain OCI JSON, decided for a process
 /// with the given capabilities in its bounding set, on this architecture and kernel.
-pub fn seccomp_from_docker_json(
-    text: &str,
-    capabilities: &[Capability],
-) -> Result<LinuxSeccomp, ProfileError> {
+pub fn seccomp_from_docker_json(text: &str, capabilities: &[Capability]) -> Result<LinuxSeccomp, ProfileError> {
     decide(text, &Facts::here(capabilities))
 }
 
@@ -89,17 +86,10 @@ struct Filter {
 }
 
 fn decide(text: &str, facts: &Facts<'_>) -> Result<LinuxSeccomp, ProfileError> {
-    let profile: Profile =
-        serde_json::from_str(text).map_err(|error| ProfileError(error.to_string()))?;
+    let profile: Profile = serde_json::from_str(text).map_err(|error| ProfileError(error.to_string()))?;
     let wrong = |text: &str| Err(ProfileError(text.to_owned()));
-    let listed = profile
-        .architectures
-        .as_ref()
-        .is_some_and(|list| !list.is_empty());
-    let mapped = profile
-        .arch_map
-        .as_ref()
-        .is_some_and(|list| !list.is_empty());
+    let listed = profile.architectures.as_ref().is_some_and(|list| !list.is_empty());
+    let mapped = profile.arch_map.as_ref().is_some_and(|list| !list.is_empty());
     if listed && mapped {
         return wrong(
             "both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or 'archMap'",
@@ -107,12 +97,7 @@ fn decide(text: &str, facts: &Facts<'_>) -> Result<LinuxSeccomp, ProfileError> {
     }
     let mut architectures = profile.architectures.unwrap_or_default();
     let (native, _) = native_architecture();
-    for map in profile
-        .arch_map
-        .into_iter()
-        .flatten()
-        .filter(|map| map.architecture == native)
-    {
+    for map in profile.arch_map.into_iter().flatten().filter(|map| map.architecture == native) {
         architectures.push(map.architecture);
         architectures.extend(map.sub_architectures.into_iter().flatten());
     }
@@ -175,8 +160,7 @@ fn included(filter: Option<&Filter>, facts: &Facts<'_>) -> Result<bool, ProfileE
     };
     let capabilities = filter.caps.iter().flatten().all(|name| has(name, facts));
     let architectures = filter.arches.as_deref().unwrap_or_default();
-    let architecture =
-        architectures.is_empty() || architectures.iter().any(|name| name == facts.architecture);
+    let architecture = architectures.is_empty() || architectures.iter().any(|name| name == facts.architecture);
     Ok(capabilities && architecture && kernel(filter, facts)?.unwrap_or(true))
 }
 
@@ -186,28 +170,17 @@ fn excluded(filter: Option<&Filter>, facts: &Facts<'_>) -> Result<bool, ProfileE
         return Ok(false);
     };
     let capability = filter.caps.iter().flatten().any(|name| has(name, facts));
-    let architecture = filter
-        .arches
-        .iter()
-        .flatten()
-        .any(|name| name == facts.architecture);
+    let architecture = filter.arches.iter().flatten().any(|name| name == facts.architecture);
     Ok(capability || architecture || kernel(filter, facts)?.unwrap_or(false))
 }
 
 fn has(name: &str, facts: &Facts<'_>) -> bool {
     let name = name.strip_prefix("CAP_").unwrap_or(name);
-    facts
-        .capabilities
-        .iter()
-        .any(|capability| capability.to_string() == name)
+    facts.capabilities.iter().any(|capability| capability.to_string() == name)
 }
 
 fn kernel(filter: &Filter, facts: &Facts<'_>) -> Result<Option<bool>, ProfileError> {
-    let Some(version) = filter
-        .min_kernel
-        .as_deref()
-        .filter(|version| !version.is_empty())
-    else {
+    let Some(version) = filter.min_kernel.as_deref().filter(|version| !version.is_empty()) else {
         return Ok(None);
     };
     match parse_kernel(version) {

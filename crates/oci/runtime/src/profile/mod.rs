@@ -5,9 +5,7 @@ mod docker_json;
 mod seccomp;
 mod table;
 
-pub use devices::{
-    base_device_rules, default_device_rules, default_devices, privileged_device_rules,
-};
+pub use devices::{base_device_rules, default_device_rules, default_devices, privileged_device_rules};
 pub use docker_json::{ProfileError, seccomp_from_docker_json};
 pub use seccomp::default_seccomp;
 
@@ -89,10 +87,7 @@ pub fn all_capabilities() -> Vec<Capability> {
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     let mask = mask.unwrap_or(u64::MAX);
     let numbered = BY_NUMBER.into_iter().enumerate();
-    numbered
-        .filter(|(number, _)| mask >> number & 1 == 1)
-        .map(|(_, capability)| capability)
-        .collect()
+    numbered.filter(|(number, _)| mask >> number & 1 == 1).map(|(_, capability)| capability).collect()
 }
 
 /// Paths hidden from the container. Those that this host does not have are left out by whoever mounts.
@@ -116,11 +111,7 @@ pub fn masked_paths() -> Vec<String> {
     // Temperatures tell what other containers do; only bare metal has the files, one for each processor.
     if Path::new("/sys/devices/system/cpu/cpu0/thermal_throttle").exists() {
         let possible = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
-        let last = possible
-            .trim()
-            .rsplit(['-', ','])
-            .next()
-            .and_then(|last| last.parse().ok());
+        let last = possible.trim().rsplit(['-', ',']).next().and_then(|last| last.parse().ok());
         for cpu in 0..=last.unwrap_or(0u32) {
             let path = format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
             if Path::new(&path).exists() {
@@ -133,15 +124,7 @@ pub fn masked_paths() -> Vec<String> {
 
 /// Paths that are read-only for the container.
 pub fn readonly_paths() -> Vec<String> {
-    [
-        "/proc/bus",
-        "/proc/fs",
-        "/proc/irq",
-        "/proc/sys",
-        "/proc/sysrq-trigger",
-    ]
-    .map(str::to_owned)
-    .to_vec()
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(str::to_owned).to_vec()
 }
 
 /// /proc, /dev, /dev/pts, /sys, /sys/fs/cgroup, /dev/mqueue, /dev/shm, in the order in which they are mounted.
@@ -150,49 +133,17 @@ pub fn default_mounts(shm_size: u64) -> Vec<Mount> {
     let shm_size = format!("size={shm_size}");
     vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
-        mount(
-            "/dev",
-            "tmpfs",
-            "tmpfs",
-            &["nosuid", "strictatime", "mode=755", "size=65536k"],
-        ),
+        mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         mount(
             "/dev/pts",
             "devpts",
             "devpts",
-            &[
-                "nosuid",
-                "noexec",
-                "newinstance",
-                "ptmxmode=0666",
-                "mode=0620",
-                "gid=5",
-            ],
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
-        mount(
-            "/sys",
-            "sysfs",
-            "sysfs",
-            &["nosuid", "noexec", "nodev", "ro"],
-        ),
-        mount(
-            "/sys/fs/cgroup",
-            "cgroup",
-            "cgroup",
-            &["ro", "nosuid", "noexec", "nodev"],
-        ),
-        mount(
-            "/dev/mqueue",
-            "mqueue",
-            "mqueue",
-            &["nosuid", "noexec", "nodev"],
-        ),
-        mount(
-            "/dev/shm",
-            "tmpfs",
-            "shm",
-            &["nosuid", "noexec", "nodev", "mode=1777", &shm_size],
-        ),
+        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid", "noexec", "nodev"]),
+        mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm_size]),
     ]
 }
 

@@ -1,8 +1,8 @@
 //! Docker's default seccomp profile, composed from the table for given capabilities.
 
 use spec::runtime::{
-    Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder,
-    LinuxSeccompBuilder, LinuxSeccompOperator, LinuxSyscall, LinuxSyscallBuilder,
+    Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompBuilder,
+    LinuxSeccompOperator, LinuxSyscall, LinuxSyscallBuilder,
 };
 
 use super::table::{self, Row, When};
@@ -20,11 +20,7 @@ pub(super) struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// Of this build and the kernel it runs on.
     pub(super) fn here(capabilities: &'a [Capability]) -> Facts<'a> {
-        Facts {
-            capabilities,
-            architecture: go_architecture(),
-            kernel: kernel_version(),
-        }
+        Facts { capabilities, architecture: go_architecture(), kernel: kernel_version() }
     }
 }
 
@@ -40,14 +36,10 @@ pub(super) fn compose(facts: &Facts<'_>) -> LinuxSeccomp {
     let rows = table::ROWS.iter().filter(|row| applies(row.when, facts));
     let mut syscalls: Vec<LinuxSyscall> = rows.map(syscall).collect();
     syscalls.extend(table::SOCKET_FAMILIES.iter().flat_map(|families| {
-        families
-            .clone()
-            .map(|family| only_if("socket", LinuxSeccompOperator::ScmpCmpEq, family))
+        families.clone().map(|family| only_if("socket", LinuxSeccompOperator::ScmpCmpEq, family))
     }));
     syscalls.extend(
-        table::PERSONALITIES
-            .iter()
-            .map(|&persona| only_if("personality", LinuxSeccompOperator::ScmpCmpEq, persona)),
+        table::PERSONALITIES.iter().map(|&persona| only_if("personality", LinuxSeccompOperator::ScmpCmpEq, persona)),
     );
     LinuxSeccompBuilder::default()
         .default_action(LinuxSeccompAction::ScmpActErrno)
@@ -73,12 +65,10 @@ fn syscall(row: &Row) -> LinuxSyscall {
     let rule = LinuxSyscallBuilder::default().names(names);
     let rule = match row.answer {
         table::Answer::Allow => rule.action(LinuxSeccompAction::ScmpActAllow),
-        table::Answer::Errno(errno) => rule
-            .action(LinuxSeccompAction::ScmpActErrno)
-            .errno_ret(errno),
-        table::Answer::AllowWithoutFlags(flags) => rule
-            .action(LinuxSeccompAction::ScmpActAllow)
-            .args(vec![arg(LinuxSeccompOperator::ScmpCmpMaskedEq, flags)]),
+        table::Answer::Errno(errno) => rule.action(LinuxSeccompAction::ScmpActErrno).errno_ret(errno),
+        table::Answer::AllowWithoutFlags(flags) => {
+            rule.action(LinuxSeccompAction::ScmpActAllow).args(vec![arg(LinuxSeccompOperator::ScmpCmpMaskedEq, flags)])
+        }
     };
     rule.build().expect("every field is set")
 }
@@ -94,12 +84,7 @@ fn only_if(name: &str, op: LinuxSeccompOperator, value: u64) -> LinuxSyscall {
 }
 
 fn arg(op: LinuxSeccompOperator, value: u64) -> LinuxSeccompArg {
-    LinuxSeccompArgBuilder::default()
-        .index(0usize)
-        .value(value)
-        .op(op)
-        .build()
-        .expect("every field is set")
+    LinuxSeccompArgBuilder::default().index(0usize).value(value).op(op).build().expect("every field is set")
 }
 
 /// The name that docker's profiles use for the architecture of this build.

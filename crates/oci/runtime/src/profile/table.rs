@@ -45,27 +45,15 @@ const ENOSYS: u32 = 38;
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
 const fn always(names: &'static str) -> Row {
-    Row {
-        names,
-        when: When::Always,
-        answer: Answer::Allow,
-    }
+    Row { names, when: When::Always, answer: Answer::Allow }
 }
 
 const fn with(capability: Capability, names: &'static str) -> Row {
-    Row {
-        names,
-        when: When::With(capability),
-        answer: Answer::Allow,
-    }
+    Row { names, when: When::With(capability), answer: Answer::Allow }
 }
 
 const fn on(architectures: &'static [&'static str], names: &'static str) -> Row {
-    Row {
-        names,
-        when: When::On(architectures),
-        answer: Answer::Allow,
-    }
+    Row { names, when: When::On(architectures), answer: Answer::Allow }
 }
 
 /// The table.
@@ -164,23 +152,13 @@ pub(super) const ROWS: &[Row] = &[
             utimes",
     ),
     // Safe since ptrace cannot be used to step around the filter any more.
-    Row {
-        names: "process_vm_readv process_vm_writev ptrace",
-        when: When::Since((4, 8)),
-        answer: Answer::Allow,
-    },
+    Row { names: "process_vm_readv process_vm_writev ptrace", when: When::Since((4, 8)), answer: Answer::Allow },
     // Architectures.
     on(&["ppc64le"], "swapcontext sync_file_range2"),
-    on(
-        &["arm", "arm64"],
-        "arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2",
-    ),
+    on(&["arm", "arm64"], "arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2"),
     on(&["amd64", "x32"], "arch_prctl"),
     on(&["amd64", "x32", "x86"], "modify_ldt"),
-    on(
-        &["s390", "s390x"],
-        "s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr",
-    ),
+    on(&["s390", "s390x"], "s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr"),
     on(&["riscv64"], "riscv_flush_icache"),
     // Capabilities.
     with(Capability::DacReadSearch, "open_by_handle_at"),
@@ -196,32 +174,16 @@ pub(super) const ROWS: &[Row] = &[
         when: When::Without(Capability::SysAdmin),
         answer: Answer::AllowWithoutFlags(NEW_NAMESPACES),
     },
-    Row {
-        names: "clone3",
-        when: When::Without(Capability::SysAdmin),
-        answer: Answer::Errno(ENOSYS),
-    },
+    Row { names: "clone3", when: When::Without(Capability::SysAdmin), answer: Answer::Errno(ENOSYS) },
     with(Capability::SysBoot, "reboot"),
     with(Capability::SysChroot, "chroot"),
-    with(
-        Capability::SysModule,
-        "delete_module finit_module init_module",
-    ),
+    with(Capability::SysModule, "delete_module finit_module init_module"),
     with(Capability::SysPacct, "acct"),
-    with(
-        Capability::SysPtrace,
-        "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace",
-    ),
+    with(Capability::SysPtrace, "kcmp pidfd_getfd process_madvise process_vm_readv process_vm_writev ptrace"),
     with(Capability::SysRawio, "ioperm iopl"),
-    with(
-        Capability::SysTime,
-        "clock_settime clock_settime64 settimeofday stime",
-    ),
+    with(Capability::SysTime, "clock_settime clock_settime64 settimeofday stime"),
     with(Capability::SysTtyConfig, "vhangup"),
-    with(
-        Capability::SysNice,
-        "get_mempolicy mbind set_mempolicy set_mempolicy_home_node",
-    ),
+    with(Capability::SysNice, "get_mempolicy mbind set_mempolicy set_mempolicy_home_node"),
     with(Capability::Syslog, "syslog"),
     with(Capability::Bpf, "bpf"),
     with(Capability::Perfmon, "perf_event_open"),
@@ -230,16 +192,7 @@ pub(super) const ROWS: &[Row] = &[
 /// Socket families that may be opened. Left out: those that no kernel has any more (DECnet 12, Econet 19, ATM SVC
 /// 20, IrDA 23, Wanpipe 25, ISDN 34, CAIF 37), the kernel's cryptography (38), and virtual machine sockets (40),
 /// which no network namespace holds back.
-pub(super) const SOCKET_FAMILIES: &[Range<u64>] = &[
-    0..12,
-    13..19,
-    21..23,
-    24..25,
-    26..34,
-    35..37,
-    39..40,
-    41..46,
-];
+pub(super) const SOCKET_FAMILIES: &[Range<u64>] = &[0..12, 13..19, 21..23, 24..25, 26..34, 35..37, 39..40, 41..46];
 
 /// Personalities: the usual one, old uname answers, short inodes, both, and asking for the present one.
 pub(super) const PERSONALITIES: &[u64] = &[0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];

@@ -51,12 +51,9 @@ fn broken_docker_profiles_are_told() {
 
 #[test]
 fn kernel_versions_are_read() {
-    for (text, version) in [
-        ("6.1.0-18-cloud-amd64", Some((6, 1))),
-        ("4.8", Some((4, 8))),
-        ("6.18.44-fc-v657", Some((6, 18))),
-        ("x", None),
-    ] {
+    for (text, version) in
+        [("6.1.0-18-cloud-amd64", Some((6, 1))), ("4.8", Some((4, 8))), ("6.18.44-fc-v657", Some((6, 18))), ("x", None)]
+    {
         assert_eq!(super::seccomp::parse_kernel(text), version, "{text}");
     }
 }

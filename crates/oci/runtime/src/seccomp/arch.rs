@@ -68,10 +68,7 @@ const NATIVE: Abi = Abi::Aarch64;
 pub fn native() -> (Arch, &'static [Arch]) {
     match NATIVE {
         Abi::Aarch64 | Abi::Arm => (Arch::ScmpArchAarch64, &[Arch::ScmpArchArm]),
-        Abi::X86_64 | Abi::X86 | Abi::X32 => (
-            Arch::ScmpArchX86_64,
-            &[Arch::ScmpArchX86, Arch::ScmpArchX32],
-        ),
+        Abi::X86_64 | Abi::X86 | Abi::X32 => (Arch::ScmpArchX86_64, &[Arch::ScmpArchX86, Arch::ScmpArchX32]),
     }
 }
 

@@ -41,8 +41,7 @@ fn sections(settled: &Settled) -> Vec<(u32, Code)> {
         match table.abi {
             Abi::X32 => continue,
             Abi::X86_64 => {
-                let above =
-                    x32.map_or_else(|| vec![give(KILL)], |x32| search(x32, settled.default));
+                let above = x32.map_or_else(|| vec![give(KILL)], |x32| search(x32, settled.default));
                 let below = search(table, settled.default);
                 code.extend(branch(IF_GREATER_OR_EQUAL, X32_BIT, above, below));
             }
@@ -97,12 +96,7 @@ fn tree(ranges: &[Range]) -> Code {
         return only.code.clone();
     }
     let (below, above) = ranges.split_at(ranges.len() / 2);
-    branch(
-        IF_GREATER_OR_EQUAL,
-        above[0].start,
-        tree(above),
-        tree(below),
-    )
+    branch(IF_GREATER_OR_EQUAL, above[0].start, tree(above), tree(below))
 }
 
 /// `if A <op> constant { yes } else { no }`; both sides end in a return, or `no` is what follows.
@@ -147,13 +141,7 @@ fn verdict_code(verdict: &Verdict, default: u32) -> Code {
 /// action and with the same upper half (families of sockets, say).
 fn equal_values(alternatives: &[Alternative]) -> Vec<u32> {
     let key = |alternative: &Alternative| match alternative.conditions.as_slice() {
-        [
-            Condition {
-                argument,
-                test: Test::Equal(value),
-                wide,
-            },
-        ] => {
+        [Condition { argument, test: Test::Equal(value), wide }] => {
             let high = if *wide { high(*value) } else { 0 };
             Some((*argument, high, *wide, alternative.action, low(*value)))
         }
@@ -163,9 +151,7 @@ fn equal_values(alternatives: &[Alternative]) -> Vec<u32> {
         return Vec::new();
     };
     let alike = |alternative| match key(alternative) {
-        Some((a, h, w, act, value)) if (a, h, w, act) == (argument, high, wide, action) => {
-            Some(value)
-        }
+        Some((a, h, w, act, value)) if (a, h, w, act) == (argument, high, wide, action) => Some(value),
         _ => None,
     };
     // More would be further than a conditional jump reaches.
@@ -262,22 +248,11 @@ fn steps(condition: &Condition, test: Test) -> Vec<Step> {
         }
         Test::Masked { mask, value } => {
             if condition.wide && high(mask) != 0 {
-                steps.extend([
-                    load_high,
-                    Step::Plain(and(high(mask))),
-                    Step::If(IF_EQUAL, high(value), Next, Fail),
-                ]);
+                steps.extend([load_high, Step::Plain(and(high(mask))), Step::If(IF_EQUAL, high(value), Next, Fail)]);
             }
-            steps.extend([
-                load_low,
-                Step::Plain(and(low(mask))),
-                Step::If(IF_EQUAL, low(value), Pass, Fail),
-            ]);
+            steps.extend([load_low, Step::Plain(and(low(mask))), Step::If(IF_EQUAL, low(value), Pass, Fail)]);
         }
-        Test::Greater(value)
-        | Test::GreaterOrEqual(value)
-        | Test::Less(value)
-        | Test::LessOrEqual(value) => {
+        Test::Greater(value) | Test::GreaterOrEqual(value) | Test::Less(value) | Test::LessOrEqual(value) => {
             if condition.wide {
                 steps.extend([
                     load_high,
@@ -286,11 +261,7 @@ fn steps(condition: &Condition, test: Test) -> Vec<Step> {
                 ]);
             }
             let strict = matches!(test, Test::Greater(_) | Test::LessOrEqual(_));
-            let op = if strict {
-                IF_GREATER
-            } else {
-                IF_GREATER_OR_EQUAL
-            };
+            let op = if strict { IF_GREATER } else { IF_GREATER_OR_EQUAL };
             steps.extend([load_low, Step::If(op, low(value), Pass, Fail)]);
         }
     }
@@ -304,20 +275,12 @@ fn distance(instructions: usize) -> u8 {
 
 fn low_half(argument: u8) -> u32 {
     let offset = ARGUMENTS + 8 * u32::from(argument);
-    if cfg!(target_endian = "little") {
-        offset
-    } else {
-        offset + 4
-    }
+    if cfg!(target_endian = "little") { offset } else { offset + 4 }
 }
 
 fn high_half(argument: u8) -> u32 {
     let offset = ARGUMENTS + 8 * u32::from(argument);
-    if cfg!(target_endian = "little") {
-        offset + 4
-    } else {
-        offset
-    }
+    if cfg!(target_endian = "little") { offset + 4 } else { offset }
 }
 
 fn low(value: u64) -> u32 {
@@ -329,30 +292,15 @@ fn high(value: u64) -> u32 {
 }
 
 fn load(offset: u32) -> Instruction {
-    Instruction {
-        code: LOAD,
-        jt: 0,
-        jf: 0,
-        k: offset,
-    }
+    Instruction { code: LOAD, jt: 0, jf: 0, k: offset }
 }
 
 fn and(mask: u32) -> Instruction {
-    Instruction {
-        code: AND,
-        jt: 0,
-        jf: 0,
-        k: mask,
-    }
+    Instruction { code: AND, jt: 0, jf: 0, k: mask }
 }
 
 fn jump(over: usize) -> Instruction {
-    Instruction {
-        code: JUMP,
-        jt: 0,
-        jf: 0,
-        k: over as u32,
-    }
+    Instruction { code: JUMP, jt: 0, jf: 0, k: over as u32 }
 }
 
 fn jump_if(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
@@ -360,10 +308,5 @@ fn jump_if(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
 }
 
 fn give(action: u32) -> Instruction {
-    Instruction {
-        code: RETURN,
-        jt: 0,
-        jf: 0,
-        k: action,
-    }
+    Instruction { code: RETURN, jt: 0, jf: 0, k: action }
 }

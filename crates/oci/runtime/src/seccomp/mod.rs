@@ -16,8 +16,7 @@ mod syscalls;
 use spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
 pub use sys::seccomp::Instruction;
 use sys::seccomp::{
-    FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_TSYNC, FLAG_TSYNC_ESRCH,
-    FLAG_WAIT_KILLABLE_RECV,
+    FLAG_LOG, FLAG_NEW_LISTENER, FLAG_SPEC_ALLOW, FLAG_TSYNC, FLAG_TSYNC_ESRCH, FLAG_WAIT_KILLABLE_RECV,
 };
 
 pub use self::arch::native as native_architecture;
@@ -75,14 +74,9 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Program, Error> {
     if instructions.len() > MAX_LENGTH {
         return Err(Error::TooLong(instructions.len()));
     }
-    let notify =
-        |rule: &spec::runtime::LinuxSyscall| rule.action() == LinuxSeccompAction::ScmpActNotify;
+    let notify = |rule: &spec::runtime::LinuxSyscall| rule.action() == LinuxSeccompAction::ScmpActNotify;
     let notifies = profile.syscalls().iter().flatten().any(notify);
-    Ok(Program {
-        instructions,
-        flags: flags(profile, notifies),
-        notifies,
-    })
+    Ok(Program { instructions, flags: flags(profile, notifies), notifies })
 }
 
 /// As runc: without a list of flags, speculative store bypass stays allowed.

@@ -10,9 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use spec::runtime::{
-    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
-};
+use spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall};
 
 use super::Error;
 use super::arch::{self, Abi};
@@ -92,19 +90,11 @@ pub(super) fn settle(profile: &LinuxSeccomp) -> Result<Settled, Error> {
         rules.extend(alternatives(index, rule, default)?);
     }
     let unknown_fails = unknown_fails(profile);
-    let named = || {
-        profile
-            .syscalls()
-            .iter()
-            .flatten()
-            .flat_map(|rule| rule.names())
-    };
+    let named = || profile.syscalls().iter().flatten().flat_map(|rule| rule.names());
     let table = |abi| Table {
         abi,
         verdicts: verdicts(abi, &rules),
-        last_known: unknown_fails
-            .then(|| named().filter_map(|name| syscalls::number(abi, name)).max())
-            .flatten(),
+        last_known: unknown_fails.then(|| named().filter_map(|name| syscalls::number(abi, name)).max()).flatten(),
     };
     let tables = arch::of_profile(profile).into_iter().map(table).collect();
     Ok(Settled { default, tables })
@@ -123,11 +113,7 @@ struct Rule<'a> {
     alternatives: Vec<Alternative>,
 }
 
-fn alternatives(
-    index: usize,
-    rule: &LinuxSyscall,
-    default: u32,
-) -> Result<Option<Rule<'_>>, Error> {
+fn alternatives(index: usize, rule: &LinuxSyscall, default: u32) -> Result<Option<Rule<'_>>, Error> {
     let names = rule.names().as_slice();
     let Some(first) = names.first() else {
         return Err(Error::NoName(index));
@@ -145,25 +131,15 @@ fn alternatives(
     if action == default {
         return Ok(None);
     }
-    let twice = |i: usize| {
-        conditions[..i]
-            .iter()
-            .any(|c| c.argument == conditions[i].argument)
-    };
+    let twice = |i: usize| conditions[..i].iter().any(|c| c.argument == conditions[i].argument);
     let split = (0..conditions.len()).any(twice);
     let alternatives = if split {
-        let one = |condition| Alternative {
-            conditions: vec![condition],
-            action,
-        };
+        let one = |condition| Alternative { conditions: vec![condition], action };
         conditions.into_iter().map(one).collect()
     } else {
         vec![Alternative { conditions, action }]
     };
-    Ok(Some(Rule {
-        names,
-        alternatives,
-    }))
+    Ok(Some(Rule { names, alternatives }))
 }
 
 fn verdicts(abi: Abi, rules: &[Rule<'_>]) -> BTreeMap<u32, Verdict> {
@@ -173,9 +149,7 @@ fn verdicts(abi: Abi, rules: &[Rule<'_>]) -> BTreeMap<u32, Verdict> {
             let Some(number) = syscalls::number(abi, name) else {
                 continue;
             };
-            let verdict = verdicts
-                .entry(number)
-                .or_insert_with(|| Verdict::ByArguments(Vec::new()));
+            let verdict = verdicts.entry(number).or_insert_with(|| Verdict::ByArguments(Vec::new()));
             for alternative in &rule.alternatives {
                 add(verdict, abi, alternative);
             }
@@ -204,10 +178,7 @@ fn add(verdict: &mut Verdict, abi: Abi, alternative: &Alternative) {
 fn condition(syscall: &str, arg: &LinuxSeccompArg) -> Result<Condition, Error> {
     let index = arg.index();
     let argument = u8::try_from(index).ok().filter(|&index| index < 6);
-    let argument = argument.ok_or_else(|| Error::ArgumentIndex {
-        syscall: syscall.to_owned(),
-        index,
-    })?;
+    let argument = argument.ok_or_else(|| Error::ArgumentIndex { syscall: syscall.to_owned(), index })?;
     let value = arg.value();
     let test = match arg.op() {
         LinuxSeccompOperator::ScmpCmpEq => Test::Equal(value),
@@ -218,28 +189,17 @@ fn condition(syscall: &str, arg: &LinuxSeccompArg) -> Result<Condition, Error> {
         LinuxSeccompOperator::ScmpCmpGe => Test::GreaterOrEqual(value),
         LinuxSeccompOperator::ScmpCmpMaskedEq => {
             let wanted = arg.value_two().unwrap_or(0);
-            Test::Masked {
-                mask: value,
-                value: wanted & value,
-            }
+            Test::Masked { mask: value, value: wanted & value }
         }
     };
-    Ok(Condition {
-        argument,
-        test,
-        wide: true,
-    })
+    Ok(Condition { argument, test, wide: true })
 }
 
 /// The kernel's return value for an action.
 fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<u32, Error> {
     let data = errno.unwrap_or(EPERM);
     let number = || {
-        if data <= 4095 {
-            Ok(data)
-        } else {
-            Err(Error::Errno(data))
-        }
+        if data <= 4095 { Ok(data) } else { Err(Error::Errno(data)) }
     };
     Ok(match action {
         LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => KILL,

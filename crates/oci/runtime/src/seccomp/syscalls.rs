@@ -26,10 +26,7 @@ fn table() -> &'static [Entry] {
     static TABLE: OnceLock<Vec<Entry>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let lines = include_str!("syscalls.txt").lines();
-        lines
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(parse)
-            .collect()
+        lines.filter(|line| !line.starts_with('#')).filter_map(parse).collect()
     })
 }
 
@@ -50,10 +47,7 @@ mod tests {
     #[test]
     fn table_is_whole_and_sorted() {
         let text = include_str!("syscalls.txt");
-        assert_eq!(
-            table().len(),
-            text.lines().filter(|line| !line.starts_with('#')).count()
-        );
+        assert_eq!(table().len(), text.lines().filter(|line| !line.starts_with('#')).count());
         assert!(table().is_sorted_by(|a, b| a.name < b.name));
     }
 

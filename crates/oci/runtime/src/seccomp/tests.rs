@@ -3,9 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use spec::runtime::{
-    Arch, Capability, LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg,
-    LinuxSeccompArgBuilder, LinuxSeccompBuilder, LinuxSeccompFilterFlag as Flag,
-    LinuxSeccompOperator as Op, LinuxSyscall, LinuxSyscallBuilder,
+    Arch, Capability, LinuxSeccomp, LinuxSeccompAction as Action, LinuxSeccompArg, LinuxSeccompArgBuilder,
+    LinuxSeccompBuilder, LinuxSeccompFilterFlag as Flag, LinuxSeccompOperator as Op, LinuxSyscall, LinuxSyscallBuilder,
 };
 
 use super::arch::{Abi, X32_BIT};
@@ -17,13 +16,7 @@ const NATIVE: Abi = if cfg!(target_arch = "x86_64") { Abi::X86_64 } else { Abi::
 const ALLOW: u32 = 0x7fff_0000;
 
 fn arg(index: usize, op: Op, value: u64, value_two: u64) -> LinuxSeccompArg {
-    LinuxSeccompArgBuilder::default()
-        .index(index)
-        .op(op)
-        .value(value)
-        .value_two(value_two)
-        .build()
-        .unwrap()
+    LinuxSeccompArgBuilder::default().index(index).op(op).value(value).value_two(value_two).build().unwrap()
 }
 
 fn rule(names: &[&str], action: Action, args: Vec<LinuxSeccompArg>) -> LinuxSyscall {
@@ -79,8 +72,7 @@ fn read_directly(profile: &LinuxSeccomp, abi: Abi, number: u32, arguments: &[u64
     let all = rules.flat_map(|rule| rule.names());
     let last = all.filter_map(|name| syscalls::number(abi, name)).max();
     let lets_through = [Action::ScmpActAllow, Action::ScmpActLog, Action::ScmpActTrace];
-    let fails = !lets_through.contains(&profile.default_action())
-        && profile.default_errno_ret() != Some(38);
+    let fails = !lets_through.contains(&profile.default_action()) && profile.default_errno_ret() != Some(38);
     match last {
         Some(last) if fails && number > last => errno(38),
         _ => default,
@@ -97,9 +89,7 @@ fn compare(arg: &LinuxSeccompArg, given: u64, wide: bool) -> bool {
         Op::ScmpCmpLe => given <= value,
         Op::ScmpCmpGt => given > value,
         Op::ScmpCmpGe => given >= value,
-        Op::ScmpCmpMaskedEq => {
-            given & value == cut(arg.value_two().unwrap_or(0) & arg.value())
-        }
+        Op::ScmpCmpMaskedEq => given & value == cut(arg.value_two().unwrap_or(0) & arg.value()),
     }
 }
 
@@ -117,8 +107,7 @@ fn any_value() -> impl Strategy<Value = u64> {
 fn any_name() -> impl Strategy<Value = String> {
     let few = ["read", "write", "open", "openat", "socket", "clone", "personality", "futex"];
     let all: Vec<&str> = syscalls::names().collect();
-    prop_oneof![prop::sample::select(few.to_vec()), prop::sample::select(all)]
-        .prop_map(str::to_owned)
+    prop_oneof![prop::sample::select(few.to_vec()), prop::sample::select(all)].prop_map(str::to_owned)
 }
 
 fn any_action() -> impl Strategy<Value = Action> {
@@ -150,12 +139,7 @@ fn any_rule() -> impl Strategy<Value = LinuxSyscall> {
     let args = prop_oneof![Just(Vec::new()), vec(any_arg(), 1..4)];
     (vec(any_name(), 1..6), any_action(), args, prop::option::of(0..4000u32)).prop_map(
         |(names, action, args, errno)| {
-            let mut rule = LinuxSyscallBuilder::default()
-                .names(names)
-                .action(action)
-                .args(args)
-                .build()
-                .unwrap();
+            let mut rule = LinuxSyscallBuilder::default().names(names).action(action).args(args).build().unwrap();
             rule.set_errno_ret(errno);
             rule
         },
@@ -174,12 +158,13 @@ fn any_profile() -> impl Strategy<Value = LinuxSeccomp> {
         ],
         0..6,
     );
-    (any_action(), arches, vec(any_rule(), 0..12), prop::option::of(prop_oneof![Just(38), Just(5)]))
-        .prop_map(|(default, arches, rules, errno)| {
+    (any_action(), arches, vec(any_rule(), 0..12), prop::option::of(prop_oneof![Just(38), Just(5)])).prop_map(
+        |(default, arches, rules, errno)| {
             let mut profile = profile(default, &arches, rules);
             profile.set_default_errno_ret(errno);
             profile
-        })
+        },
+    )
 }
 
 proptest! {
@@ -327,4 +312,21 @@ fn too_long_a_program_is_refused() {
     assert!(compile(&profile(Action::ScmpActErrno, &[], many(100))).is_ok());
     let error = compile(&profile(Action::ScmpActErrno, &[], many(2000))).unwrap_err();
     assert!(matches!(error, Error::TooLong(length) if length > 4096));
+}
+
+/// The kernel's own checker takes the program, and it acts: on a thread of its own, which keeps the filter to itself.
+#[test]
+fn the_kernel_takes_dockers_default() {
+    let profile = crate::profile::default_seccomp(&crate::profile::default_capabilities());
+    let program = compile(&profile).unwrap();
+    let thread = std::thread::spawn(move || {
+        rustix::thread::set_no_new_privs(true).unwrap();
+        sys::seccomp::install(&program.instructions, program.flags).unwrap();
+        let socket = |family| {
+            let kind = rustix::net::SocketType::STREAM;
+            rustix::net::socket(rustix::net::AddressFamily::from_raw(family), kind, None)
+        };
+        (socket(1).is_ok(), socket(40).unwrap_err())
+    });
+    assert_eq!(thread.join().unwrap(), (true, rustix::io::Errno::PERM));
 }
