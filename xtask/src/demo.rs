@@ -21,7 +21,7 @@ pub(crate) fn demo() -> Result<()> {
 }
 
 /// A real Debian, made once by mmdebstrap from the mirror that this machine is configured with.
-fn debian_rootfs() -> Result<PathBuf> {
+pub(crate) fn debian_rootfs() -> Result<PathBuf> {
     let path = PathBuf::from("target/debian-12.tar");
     if !path.exists() {
         let part = "target/debian-12.part.tar";
