@@ -1,301 +1,224 @@
-//! Content digests (`sha256:…`) and the newtypes made of them.
+//! Content addresses: `sha256:` and 64 hexadecimal digits (OCI image specification, descriptor.md, "Digests").
 
+use serde::{Deserialize, Deserializer, Serialize};
+use sha2::Digest as _;
 use std::fmt;
-use std::io::{self, Write};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
+/// A checked content address; its text is always valid and safe as a file name part.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Digest(String);
 
-/// Hash functions a digest may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Algorithm {
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-impl Algorithm {
-    /// The name before the colon.
-    pub fn name(self) -> &'static str {
-        match self {
-            Algorithm::Sha256 => "sha256",
-            Algorithm::Sha384 => "sha384",
-            Algorithm::Sha512 => "sha512",
-        }
-    }
-
-    /// Number of hexadecimal digits after the colon.
-    pub fn hex_len(self) -> usize {
-        match self {
-            Algorithm::Sha256 => 64,
-            Algorithm::Sha384 => 96,
-            Algorithm::Sha512 => 128,
-        }
-    }
-
-    /// Starts hashing.
-    pub fn hasher(self) -> Hasher {
-        match self {
-            Algorithm::Sha256 => Hasher(State::Sha256(sha2::Sha256::new())),
-            Algorithm::Sha384 => Hasher(State::Sha384(Box::new(sha2::Sha384::new()))),
-            Algorithm::Sha512 => Hasher(State::Sha512(Box::new(sha2::Sha512::new()))),
-        }
-    }
-}
-
-/// A content digest: algorithm and lower-case hexadecimal, such as `sha256:e3b0…`.
-///
-/// See the image specification, "descriptor.md", section Digests.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Digest {
-    algorithm: Algorithm,
-    hex: String,
-}
-
-/// Why a text is no digest; the texts are those of Docker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// A text that is no digest, with that text; the messages are docker's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
+    /// Not `algorithm:hex`.
     #[error("invalid checksum digest format")]
-    Format,
-    #[error("invalid checksum digest length")]
-    Length,
+    Format(String),
+    /// An algorithm other than sha256 and sha512.
     #[error("unsupported digest algorithm")]
-    Algorithm,
+    Algorithm(String),
+    /// Not as many digits as the algorithm has.
+    #[error("invalid checksum digest length")]
+    Length(String),
 }
 
 impl Digest {
-    /// Reads `algorithm:hex`.
-    pub fn parse(text: &str) -> Result<Digest, DigestError> {
-        let (name, hex) = text.split_once(':').ok_or(DigestError::Format)?;
-        let well_formed = !name.is_empty()
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+._-".contains(&b));
-        if !well_formed || hex.is_empty() {
-            return Err(DigestError::Format);
-        }
-        let algorithm = match name {
-            "sha256" => Algorithm::Sha256,
-            "sha384" => Algorithm::Sha384,
-            "sha512" => Algorithm::Sha512,
-            _ => return Err(DigestError::Algorithm),
-        };
-        Digest::from_parts(algorithm, hex)
-    }
-
-    /// Puts a digest together from its algorithm and hexadecimal digits.
-    pub fn from_parts(algorithm: Algorithm, hex: &str) -> Result<Digest, DigestError> {
-        if hex.len() != algorithm.hex_len() {
-            return Err(DigestError::Length);
-        }
-        if !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(DigestError::Format);
-        }
-        Ok(Digest { algorithm, hex: hex.to_owned() })
-    }
-
-    /// The SHA-256 digest of `bytes`.
-    pub fn sha256(bytes: &[u8]) -> Digest {
-        let mut hasher = Algorithm::Sha256.hasher();
+    /// The sha256 digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::sha256();
         hasher.update(bytes);
         hasher.finish()
     }
 
-    /// The hash function.
-    pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+    /// `sha256` or `sha512`.
+    pub fn algorithm(&self) -> &str {
+        self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
     }
 
     /// The hexadecimal digits.
     pub fn hex(&self) -> &str {
-        &self.hex
+        self.0.split_once(':').map_or("", |(_, hex)| hex)
     }
 
     /// The first twelve digits, as people are shown.
     pub fn short(&self) -> &str {
-        &self.hex[..12]
+        &self.hex()[..12]
+    }
+
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// A hasher of this digest's algorithm.
     pub fn hasher(&self) -> Hasher {
-        self.algorithm.hasher()
+        if self.algorithm() == "sha512" { Hasher::Sha512(sha2::Sha512::new()) } else { Hasher::sha256() }
     }
 
     /// Whether `bytes` have this digest.
-    pub fn matches(&self, bytes: &[u8]) -> bool {
+    pub fn verifies(&self, bytes: &[u8]) -> bool {
         let mut hasher = self.hasher();
         hasher.update(bytes);
         hasher.finish() == *self
     }
 }
 
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let (algorithm, hex) = text.split_once(':').ok_or_else(|| DigestError::Format(text.into()))?;
+        let length = match algorithm {
+            "sha256" => 64,
+            "sha512" => 128,
+            _ => return Err(DigestError::Algorithm(text.into())),
+        };
+        if hex.len() != length {
+            return Err(DigestError::Length(text.into()));
+        }
+        if !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(DigestError::Format(text.into()));
+        }
+        Ok(Digest(text.into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|error| serde::de::Error::custom(format_args!("{error}: {text:?}")))
+    }
+}
+
 impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm.name(), self.hex)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 
 impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 
-impl FromStr for Digest {
-    type Err = DigestError;
-
-    fn from_str(text: &str) -> Result<Digest, DigestError> {
-        Digest::parse(text)
-    }
-}
-
-impl TryFrom<String> for Digest {
-    type Error = DigestError;
-
-    fn try_from(text: String) -> Result<Digest, DigestError> {
-        Digest::parse(&text)
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> String {
-        digest.to_string()
-    }
-}
-
-/// A digest being computed; also a [`Write`] sink.
+/// Hashes bytes as they pass.
 #[derive(Clone)]
-pub struct Hasher(State);
-
-#[derive(Clone)]
-enum State {
+pub enum Hasher {
+    /// SHA-256, the usual one.
     Sha256(sha2::Sha256),
-    Sha384(Box<sha2::Sha384>),
-    Sha512(Box<sha2::Sha512>),
+    /// SHA-512.
+    Sha512(sha2::Sha512),
 }
 
 impl Hasher {
-    /// Adds bytes.
+    /// A hasher for sha256.
+    pub fn sha256() -> Self {
+        Hasher::Sha256(sha2::Sha256::new())
+    }
+
+    /// Takes the next bytes in.
     pub fn update(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
-            State::Sha256(h) => h.update(bytes),
-            State::Sha384(h) => h.update(bytes),
-            State::Sha512(h) => h.update(bytes),
+        match self {
+            Hasher::Sha256(hasher) => hasher.update(bytes),
+            Hasher::Sha512(hasher) => hasher.update(bytes),
         }
     }
 
-    /// The digest of all bytes added.
+    /// The digest of all bytes so far.
     pub fn finish(self) -> Digest {
-        let (algorithm, hex) = match self.0 {
-            State::Sha256(h) => (Algorithm::Sha256, hex(&h.finalize())),
-            State::Sha384(h) => (Algorithm::Sha384, hex(&h.finalize())),
-            State::Sha512(h) => (Algorithm::Sha512, hex(&h.finalize())),
+        let (algorithm, bytes) = match self {
+            Hasher::Sha256(hasher) => ("sha256", hasher.finalize().to_vec()),
+            Hasher::Sha512(hasher) => ("sha512", hasher.finalize().to_vec()),
         };
-        Digest { algorithm, hex }
+        Digest(format!("{algorithm}:{}", hex(&bytes)))
     }
 }
 
-impl fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hasher")
-    }
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // writing to a string cannot fail
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
-impl Write for Hasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
-}
-
-/// A newtype over [`Digest`] that reads, prints and orders like it.
 macro_rules! digest_newtype {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub Digest);
 
         impl $name {
-            /// Reads `algorithm:hex`.
-            pub fn parse(text: &str) -> Result<$name, DigestError> {
-                Digest::parse(text).map($name)
-            }
-
-            /// The digest itself.
-            pub fn digest(&self) -> &Digest {
-                &self.0
-            }
-
-            /// The hexadecimal digits.
-            pub fn hex(&self) -> &str {
-                self.0.hex()
+            /// The digest's text.
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
             }
 
             /// The first twelve digits, as people are shown.
             pub fn short(&self) -> &str {
                 self.0.short()
             }
+
+            /// The digest's hexadecimal digits.
+            pub fn hex(&self) -> &str {
+                self.0.hex()
+            }
         }
 
         impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(&self.0, f)
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
             }
         }
 
         impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(&self.0, f)
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
             }
         }
 
         impl FromStr for $name {
             type Err = DigestError;
 
-            fn from_str(text: &str) -> Result<$name, DigestError> {
-                $name::parse(text)
+            fn from_str(text: &str) -> Result<Self, DigestError> {
+                text.parse().map($name)
+            }
+        }
+
+        impl From<Digest> for $name {
+            fn from(digest: Digest) -> Self {
+                $name(digest)
             }
         }
     };
 }
 
-digest_newtype! {
-    /// Digest of a layer's uncompressed tar.
+digest_newtype!(
+    /// The digest of a layer's uncompressed tar.
     DiffId
-}
-
-digest_newtype! {
-    /// Identity of a stack of layers: the lowest diffID, or the digest of "parent chainID, space, diffID".
-    ChainId
-}
-
-digest_newtype! {
-    /// Digest of an image's configuration, byte for byte.
+);
+digest_newtype!(
+    /// The digest of an image's configuration, by which docker knows the image.
     ImageId
-}
+);
+digest_newtype!(
+    /// The digest of a stack of layers: what the topmost one sits on is part of it (OCI image specification, config.md, "Layer ChainID").
+    ChainId
+);
 
 impl ChainId {
-    /// The chainID of layers given lowest first; none without layers.
-    pub fn of(layers: &[DiffId]) -> Option<ChainId> {
-        let (first, rest) = layers.split_first()?;
-        Some(rest.iter().fold(ChainId(first.0.clone()), |chain, layer| {
-            ChainId(Digest::sha256(format!("{chain} {layer}").as_bytes()))
-        }))
+    /// The chain of `layers`, lowest first; nothing for no layers.
+    pub fn of(layers: &[DiffId]) -> Option<Self> {
+        layers.iter().fold(None, |below: Option<ChainId>, layer| match below {
+            None => Some(ChainId(layer.0.clone())),
+            Some(below) => Some(ChainId(Digest::of(format!("{below} {layer}").as_bytes()))),
+        })
     }
 }
 
@@ -307,46 +230,27 @@ mod tests {
 
     #[test]
     fn digests_of_known_bytes() {
-        assert_eq!(Digest::sha256(b"").to_string(), EMPTY);
-        assert!(Digest::parse(EMPTY).unwrap().matches(b""));
-        assert!(!Digest::parse(EMPTY).unwrap().matches(b"x"));
-        let mut hasher = Algorithm::Sha512.hasher();
-        hasher.write_all(b"abc").unwrap();
-        assert!(hasher.finish().hex().starts_with("ddaf35a193617aba"));
+        assert_eq!(Digest::of(b"").as_str(), EMPTY);
+        assert!(EMPTY.parse::<Digest>().unwrap().verifies(b""));
+        assert!(!EMPTY.parse::<Digest>().unwrap().verifies(b"x"));
     }
 
     #[test]
-    fn malformed_digests_are_refused_with_dockers_texts() {
-        let cases = [
-            ("", DigestError::Format),
-            ("sha256", DigestError::Format),
-            ("sha256:", DigestError::Format),
-            (":abc", DigestError::Format),
-            ("sha256:abc", DigestError::Length),
-            ("md5:d41d8cd98f00b204e9800998ecf8427e", DigestError::Algorithm),
-            ("sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855", DigestError::Format),
-            ("sha256:g3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", DigestError::Format),
-        ];
-        for (text, want) in cases {
-            assert_eq!(Digest::parse(text), Err(want), "{text}");
+    fn texts_that_are_no_digests_are_refused() {
+        for text in ["", "sha256", "sha256:12", "md5:00", "sha256:../../../../etc/passwd", &EMPTY.to_uppercase()] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
         }
+        let upper = format!("sha256:{}", EMPTY[7..].to_uppercase());
+        assert_eq!(upper.parse::<Digest>(), Err(DigestError::Format(upper.clone())));
     }
 
     #[test]
-    fn chain_ids_follow_the_image_specification() {
-        let a = DiffId(Digest::sha256(b"a"));
-        let b = DiffId(Digest::sha256(b"b"));
+    fn a_chain_depends_on_every_layer_below() {
+        let layer = |text: &str| DiffId(Digest::of(text.as_bytes()));
         assert_eq!(ChainId::of(&[]), None);
-        assert_eq!(ChainId::of(std::slice::from_ref(&a)).unwrap().0, a.0);
-        let want = Digest::sha256(format!("{a} {b}").as_bytes());
-        assert_eq!(ChainId::of(&[a, b]).unwrap().0, want);
-    }
-
-    #[test]
-    fn digests_are_strings_in_json() {
-        let json = format!("\"{EMPTY}\"");
-        let digest: Digest = serde_json::from_str(&json).unwrap();
-        assert_eq!(serde_json::to_string(&digest).unwrap(), json);
-        assert!(serde_json::from_str::<DiffId>("\"sha256:12\"").is_err());
+        assert_eq!(ChainId::of(&[layer("a")]).unwrap().0, layer("a").0);
+        let both = Digest::of(format!("{} {}", layer("a"), layer("b")).as_bytes());
+        assert_eq!(ChainId::of(&[layer("a"), layer("b")]).unwrap().0, both);
+        assert_ne!(ChainId::of(&[layer("a"), layer("b")]), ChainId::of(&[layer("b"), layer("a")]));
     }
 }

@@ -1,269 +1,323 @@
-//! Manifests, indexes and the image configuration: OCI's, and Docker's superset of it.
-//!
-//! Every type keeps the fields it does not know. What was pulled or loaded is nevertheless kept
-//! byte for byte elsewhere: a parsed document is for looking, not for writing back.
+//! Manifests, indexes and image configurations: the OCI image specification with docker's additions, unknown fields kept.
 
+use crate::digest::{DiffId, Digest};
+use crate::platform::Platform;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+/// Media types of the OCI image specification and of docker's schema 2.
+pub mod media_type {
+    /// An OCI index.
+    pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    /// An OCI manifest.
+    pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    /// An OCI image configuration.
+    pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    /// A layer, uncompressed.
+    pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+    /// A layer, compressed with gzip.
+    pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// A layer, compressed with zstd.
+    pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+    /// Docker's list of manifests.
+    pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// Docker's manifest, schema 2.
+    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    /// Docker's manifest, schema 1, no longer supported anywhere.
+    pub const DOCKER_MANIFEST_V1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    /// Docker's image configuration.
+    pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+    /// Docker's layer, compressed with gzip.
+    pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// Docker's layer, uncompressed.
+    pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+    /// Docker's layer that no registry has: it lies at the URLs of its descriptor.
+    pub const DOCKER_FOREIGN_LAYER: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 
-pub use crate::digest::{Algorithm, ChainId, DiffId, Digest, DigestError, Hasher, ImageId};
-pub use crate::media;
-pub use crate::platform::Platform;
+    /// Whether this is the type of a layer: a tar, however compressed.
+    pub fn is_layer(media_type: &str) -> bool {
+        let tail = media_type
+            .strip_prefix("application/vnd.oci.image.layer.")
+            .or_else(|| media_type.strip_prefix("application/vnd.docker.image.rootfs."));
+        tail.is_some_and(|tail| tail.contains(".tar"))
+    }
 
-/// Fields a type does not know, kept as they came.
-pub type Unknown = BTreeMap<String, Value>;
+    /// Whether this is the type of a layer that registries do not have to have.
+    pub fn is_foreign_layer(media_type: &str) -> bool {
+        media_type == DOCKER_FOREIGN_LAYER || media_type.contains(".nondistributable.")
+    }
+}
 
-/// Points at content; see the image specification, "descriptor.md".
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A pointer to content (OCI image specification, descriptor.md).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    #[serde(default, deserialize_with = "nullable")]
+    /// What the content is.
+    #[serde(default)]
     pub media_type: String,
+    /// Its address.
     pub digest: Digest,
-    /// Size of the content in bytes.
+    /// Its length in bytes.
     pub size: u64,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    /// Where else it may be had.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    /// Free-form notes.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// What the content runs on; in indexes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
 }
 
 impl Descriptor {
-    /// A descriptor of content with this type, digest and size.
-    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Descriptor {
-        Descriptor {
-            media_type: media_type.into(),
-            digest,
-            size,
-            urls: Vec::new(),
-            annotations: BTreeMap::new(),
-            platform: None,
-            unknown: Unknown::new(),
-        }
+    /// A descriptor of `bytes`.
+    pub fn of(media_type: &str, bytes: &[u8]) -> Self {
+        Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
 
-    /// A descriptor of `bytes`.
-    pub fn of(media_type: impl Into<String>, bytes: &[u8]) -> Descriptor {
-        Descriptor::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
+    /// A descriptor without anything optional.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        let (urls, annotations) = (Vec::new(), BTreeMap::new());
+        Descriptor { media_type: media_type.into(), digest, size, urls, annotations, platform: None }
     }
 }
 
-/// One image: its configuration and layers, lowest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A manifest: a configuration and its layers, lowest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
+    /// Always 2.
     pub schema_version: u32,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub media_type: String,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub artifact_type: String,
+    /// Which kind of manifest this is; OCI's may leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The image's configuration.
     pub config: Descriptor,
-    #[serde(default, deserialize_with = "nullable")]
+    /// The layers, lowest first.
     pub layers: Vec<Descriptor>,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    /// Free-form notes.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
 }
 
-/// Several manifests, one per platform: OCI's index and Docker's manifest list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// An index or manifest list: manifests by platform.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
+    /// Always 2.
     pub schema_version: u32,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub media_type: String,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub artifact_type: String,
-    #[serde(default, deserialize_with = "nullable")]
+    /// Which kind of index this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// What it points to.
     pub manifests: Vec<Descriptor>,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    /// Free-form notes.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
 }
 
-/// An image's configuration, OCI's `application/vnd.oci.image.config.v1+json` with Docker's additions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// An image's configuration (OCI image specification, config.md, with docker's additions).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImageConfig {
+    /// When it was made, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<Timestamp>,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub author: String,
-    #[serde(default, deserialize_with = "nullable")]
+    pub created: Option<String>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// In Go's words.
+    #[serde(default)]
     pub architecture: String,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub variant: String,
-    #[serde(default, deserialize_with = "nullable")]
+    /// `linux`.
+    #[serde(default)]
     pub os: String,
-    #[serde(rename = "os.version", default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub os_version: String,
-    #[serde(rename = "os.features", default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    pub os_features: Vec<String>,
-    #[serde(default, deserialize_with = "nullable")]
-    pub config: ContainerConfig,
-    #[serde(default, deserialize_with = "nullable")]
-    pub rootfs: RootFs,
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<History>,
-
-    /// Docker: message of the commit or import that made the image.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub comment: String,
-    /// Docker: id of the image this one was made from, on the machine that made it.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub parent: String,
-    /// Docker: container that was committed.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub container: String,
-    /// Docker: configuration of the container that was committed.
+    /// Variant of the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container_config: Option<ContainerConfig>,
-    /// Docker: version of the daemon that made the image.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub docker_version: String,
+    pub variant: Option<String>,
+    /// What containers of it run with by default.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub config: ContainerDefaults,
+    /// Its layers.
+    #[serde(default)]
+    pub rootfs: RootFs,
+    /// How it came to be, oldest first.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<History>,
+    /// The container it was committed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The version of the engine that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_version: Option<String>,
+    /// Everything else, kept as it is.
     #[serde(flatten)]
-    pub unknown: Unknown,
+    pub other: Map<String, Value>,
 }
 
-impl ImageConfig {
-    /// The platform the image says it is for.
-    pub fn platform(&self) -> Platform {
-        Platform {
-            architecture: self.architecture.clone(),
-            os: if self.os.is_empty() { "linux".to_owned() } else { self.os.clone() },
-            os_version: self.os_version.clone(),
-            os_features: self.os_features.clone(),
-            variant: self.variant.clone(),
-        }
-    }
-}
-
-/// How a container made of the image is run by default.
-///
-/// `None` of [`entrypoint`](Self::entrypoint) and [`cmd`](Self::cmd) is "not said", an empty list is "none".
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct ContainerConfig {
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub hostname: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub domainname: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub user: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
-    pub exposed_ports: BTreeMap<String, Empty>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub entrypoint: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cmd: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Healthcheck>,
-    /// The command is already escaped (Windows images).
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    pub args_escaped: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
-    pub volumes: BTreeMap<String, Empty>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub working_dir: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    pub on_build: Vec<String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub stop_signal: String,
-    /// Seconds to wait after the stop signal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_timeout: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shell: Option<Vec<String>>,
-    #[serde(flatten)]
-    pub unknown: Unknown,
-}
-
-/// `{}`: the value of a set written as a map.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Empty {}
-
-/// A health check; durations are nanoseconds, 0 is "inherit".
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct Healthcheck {
-    /// `[]` inherits, `["NONE"]` disables, `["CMD", …]` and `["CMD-SHELL", …]` run.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    pub test: Vec<String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    pub interval: i64,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    pub timeout: i64,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    pub start_period: i64,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    pub start_interval: i64,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    pub retries: i64,
-}
-
-/// The layers, lowest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The layers of an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RootFs {
-    #[serde(rename = "type", default = "layers")]
+    /// Always `layers`.
+    #[serde(rename = "type", default)]
     pub kind: String,
-    #[serde(default, deserialize_with = "nullable")]
+    /// The layers' digests, uncompressed, lowest first.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub diff_ids: Vec<DiffId>,
 }
 
 impl Default for RootFs {
-    fn default() -> RootFs {
-        RootFs { kind: layers(), diff_ids: Vec::new() }
+    fn default() -> Self {
+        RootFs { kind: "layers".into(), diff_ids: Vec::new() }
     }
 }
 
-/// How one layer, or a change without a layer, came about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// One step in an image's making.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created: Option<Timestamp>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub created_by: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub author: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    pub comment: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    /// When, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// The command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// By whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// What was said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// The step made no layer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub empty_layer: bool,
 }
 
-fn layers() -> String {
-    "layers".to_owned()
+/// What containers of an image run with by default: the field names are docker's on the wire and in the file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ContainerDefaults {
+    /// User and group, by name or number.
+    #[serde(deserialize_with = "null_is_default")]
+    pub user: String,
+    /// Ports it listens on: `80/tcp`.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub exposed_ports: BTreeMap<String, Value>,
+    /// `NAME=value`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub env: Vec<String>,
+    /// What is run, before the arguments.
+    pub entrypoint: Option<Vec<String>>,
+    /// The arguments, or the whole command.
+    pub cmd: Option<Vec<String>>,
+    /// Paths that are to be volumes.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: BTreeMap<String, Value>,
+    /// Where it starts.
+    #[serde(deserialize_with = "null_is_default")]
+    pub working_dir: String,
+    /// Free-form labels.
+    #[serde(deserialize_with = "null_is_default")]
+    pub labels: BTreeMap<String, String>,
+    /// The signal that stops it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// How its health is checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    /// The shell of shell-form commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell: Option<Vec<String>>,
+    /// Build instructions for images made from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_build: Option<Vec<String>>,
+    /// Everything else, kept as it is.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
-fn is_false(value: &bool) -> bool {
-    !*value
+/// A health check; durations in nanoseconds, 0 for the default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Healthcheck {
+    /// `NONE`, or `CMD` or `CMD-SHELL` and what follows; empty inherits.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+    /// Between two checks.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub interval: i64,
+    /// Before a check counts as failed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub timeout: i64,
+    /// While failures do not count.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_period: i64,
+    /// Between two checks during the start period.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_interval: i64,
+    /// Failures in a row that make it unhealthy.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retries: i64,
 }
 
-fn is_zero(value: &i64) -> bool {
-    *value == 0
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
-/// Go writes `null` for an empty list or map.
-fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+/// Docker's clients send null for what is unset.
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_configuration_keeps_what_it_does_not_know() {
+        let text = json!({
+            "architecture": "amd64", "os": "linux", "created": "2024-01-02T03:04:05Z",
+            "config": {"User": "", "Env": ["PATH=/bin"], "Cmd": ["sh"], "Entrypoint": null, "WorkingDir": "", "Labels": null, "ArgsEscaped": true, "Volumes": null},
+            "rootfs": {"type": "layers", "diff_ids": [Digest::of(b"a").as_str()]},
+            "history": [{"created_by": "x", "empty_layer": true}],
+            "moby.buildkit.buildinfo.v1": "abc",
+        });
+        let config: ImageConfig = serde_json::from_value(text).unwrap();
+        assert_eq!(config.config.cmd.as_deref(), Some(&["sh".to_string()][..]));
+        assert_eq!(config.config.other["ArgsEscaped"], true);
+        assert_eq!(config.other["moby.buildkit.buildinfo.v1"], "abc");
+        let again = serde_json::to_value(&config).unwrap();
+        assert_eq!(again["moby.buildkit.buildinfo.v1"], "abc");
+        assert_eq!(again["config"]["ArgsEscaped"], true);
+        assert_eq!(again["history"][0], json!({"created_by": "x", "empty_layer": true}));
+    }
+
+    #[test]
+    fn layers_are_told_from_other_content() {
+        use media_type::*;
+        for layer in [OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_FOREIGN_LAYER]
+        {
+            assert!(is_layer(layer), "{layer}");
+            assert_eq!(is_foreign_layer(layer), layer == DOCKER_FOREIGN_LAYER);
+        }
+        assert!(!is_layer("application/vnd.in-toto+json") && !is_layer(OCI_CONFIG));
+    }
+
+    #[test]
+    fn what_go_writes_as_null_is_empty() {
+        let text = json!({"architecture": "amd64", "os": "linux", "config": null, "rootfs": {"diff_ids": null},
+            "history": null});
+        let config: ImageConfig = serde_json::from_value(text).unwrap();
+        assert_eq!(config.config, ContainerDefaults::default());
+        let defaults = json!({"Entrypoint": [], "Cmd": null, "Env": null, "ExposedPorts": null, "Labels": null});
+        let defaults: ContainerDefaults = serde_json::from_value(defaults).unwrap();
+        assert_eq!((defaults.entrypoint, defaults.cmd), (Some(Vec::new()), None), "none is not the same as not said");
+    }
+
+    #[test]
+    fn manifests_with_paths_for_digests_are_refused() {
+        let bad = json!({"schemaVersion": 2, "config": {"digest": "sha256:../x", "size": 1}, "layers": []});
+        assert!(serde_json::from_value::<Manifest>(bad).is_err());
+    }
+}

@@ -1,18 +1,17 @@
 //! OCI runtime, image and distribution types, names, digests and references.
 //!
-//! Types and pure functions only: nothing here reads a file, a clock or the network.
+//! Data only: nothing here reads a file or a socket. The runtime specification's types are the `oci-spec` crate's;
+//! those of images are our own, because docker's images carry more than the specification knows and none of it may be lost.
 //!
-//! - [`runtime`]: the runtime specification (`config.json`, state).
-//! - [`digest`]: content digests and the newtypes made of them.
-//! - [`image`]: manifests, indexes, media types and the image configuration, OCI's and Docker's.
-//! - [`platform`]: platform names and the choice of one manifest out of an index.
-//! - [`mod@reference`]: image names, with Docker's grammar and error texts.
-
-/// The OCI runtime specification, as the `oci-spec` crate has it.
-pub use oci_spec::runtime;
+//! - [`digest`]: content addresses, and newtypes for what is addressed
+//! - [`image`]: manifests, indexes, image configurations
+//! - [`reference`]: names of images, as users write them and as they are meant
+//! - [`platform`]: operating system, architecture and variant
 
 pub mod digest;
 pub mod image;
-pub mod media;
 pub mod platform;
 pub mod reference;
+
+/// Types of the OCI runtime specification.
+pub use oci_spec::runtime;

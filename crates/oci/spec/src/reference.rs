@@ -1,33 +1,17 @@
-//! Image names: Docker's grammar, short ("familiar") and full forms, and error texts.
-//!
-//! ```text
-//! reference = name [ ":" tag ] [ "@" digest ]
-//! name      = [ domain "/" ] path              domain defaults to docker.io
-//! path      = component { "/" component }      one component of docker.io means library/component
-//! ```
-
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+//! Names of images: `[host[:port]/]path[:tag][@digest]`, with docker.io and library/ implied where they are left out.
 
 use crate::digest::{Digest, DigestError};
+use std::fmt;
 
-/// The domain of names that give none.
+/// The registry that names without one mean.
 pub const DEFAULT_DOMAIN: &str = "docker.io";
-/// The tag of names that give neither tag nor digest.
+/// The tag that names without tag and digest mean.
 pub const DEFAULT_TAG: &str = "latest";
-
-const LEGACY_DEFAULT_DOMAIN: &str = "index.docker.io";
-const OFFICIAL_PREFIX: &str = "library/";
+const OFFICIAL: &str = "library/";
 const PATH_MAX: usize = 255;
-const TAG_MAX: usize = 128;
 
-/// An image name in full: domain and path, and perhaps a tag, a digest or both.
-///
-/// Prints in full (`docker.io/library/debian:12`); [`familiar`](Self::familiar) is what people see.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// A checked reference; domain and path are always whole.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
     domain: String,
     path: String,
@@ -35,35 +19,37 @@ pub struct Reference {
     digest: Option<Digest>,
 }
 
-/// Why a text is no image name; the texts are those of Docker.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a text is no reference; the messages are docker's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
+    /// Nothing matches the grammar.
     #[error("invalid reference format")]
     Format,
+    /// The path has capital letters.
     #[error("invalid reference format: repository name ({0}) must be lowercase")]
     Uppercase(String),
+    /// 64 hexadecimal digits are an id, not a name.
     #[error("invalid repository name ({0}), cannot specify 64-byte hexadecimal strings")]
-    Identifier(String),
+    Id(String),
+    /// The path has more than 255 characters.
     #[error("repository name must not be more than 255 characters")]
     TooLong,
-    #[error("invalid tag format")]
-    Tag,
+    /// The digest is not one.
     #[error(transparent)]
     Digest(#[from] DigestError),
 }
 
 impl Reference {
-    /// Reads a name as people write it: `debian`, `me/web:2`, `host:5000/a/b@sha256:…`.
-    pub fn parse(text: &str) -> Result<Reference, ReferenceError> {
-        if is_identifier(text) {
-            return Err(ReferenceError::Identifier(text.to_owned()));
+    /// Reads a reference as users write it.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        if is_id(text) {
+            return Err(ReferenceError::Id(text.into()));
         }
         let (domain, remainder) = split_domain(text);
         let untagged = remainder.split(':').next().unwrap_or_default();
         if untagged.chars().any(char::is_uppercase) {
-            return Err(ReferenceError::Uppercase(untagged.to_owned()));
+            return Err(ReferenceError::Uppercase(untagged.into()));
         }
-
         let (rest, digest) = match remainder.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (remainder.as_str(), None),
@@ -72,223 +58,174 @@ impl Reference {
             Some((path, tag)) => (path, Some(tag)),
             None => (rest, None),
         };
-        if !is_domain(&domain)
-            || !path.split('/').all(is_path_component)
-            || tag.is_some_and(|tag| !is_tag(tag))
-            || digest.is_some_and(|digest| !looks_like_digest(digest))
-        {
+        let grammatical = valid_domain(domain)
+            && path.split('/').all(valid_component)
+            && tag.is_none_or(valid_tag)
+            && digest.is_none_or(looks_like_digest);
+        if !grammatical {
             return Err(ReferenceError::Format);
         }
         if path.len() > PATH_MAX {
             return Err(ReferenceError::TooLong);
         }
-        Ok(Reference {
-            path: path.to_owned(),
-            tag: tag.map(str::to_owned),
-            digest: digest.map(Digest::parse).transpose()?,
-            domain,
-        })
+        let digest = digest.map(str::parse).transpose()?;
+        Ok(Reference { domain: domain.into(), path: path.into(), tag: tag.map(String::from), digest })
     }
 
-    /// The registry's domain, perhaps with a port.
+    /// Reads a name whose tag or digest is told apart, as the Engine API does; an empty `tag` is none.
+    pub fn from_parts(name: &str, tag: &str) -> Result<Self, ReferenceError> {
+        match tag {
+            "" => Self::parse(name),
+            digest if digest.contains(':') => Self::parse(&format!("{name}@{digest}")),
+            tag => Self::parse(&format!("{name}:{tag}")),
+        }
+    }
+
+    /// The registry's host and port.
     pub fn domain(&self) -> &str {
         &self.domain
     }
 
-    /// The repository's path in the registry.
+    /// The repository within its registry: `library/debian`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The tag, if the name has one.
+    /// The tag, where there is one.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest, if the name has one.
+    /// The digest, where there is one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// Domain and path, without tag and digest.
-    pub fn name(&self) -> String {
-        format!("{}/{}", self.domain, self.path)
-    }
-
-    /// Whether the name has neither tag nor digest.
-    pub fn is_name_only(&self) -> bool {
-        self.tag.is_none() && self.digest.is_none()
-    }
-
-    /// The same name without tag and digest.
-    pub fn name_only(&self) -> Reference {
+    /// The same repository without tag and digest.
+    pub fn repository(&self) -> Self {
         Reference { tag: None, digest: None, ..self.clone() }
     }
 
-    /// The same name, with the tag `latest` if it has neither tag nor digest.
-    pub fn or_latest(self) -> Reference {
-        match self.is_name_only() {
-            true => Reference { tag: Some(DEFAULT_TAG.to_owned()), ..self },
-            false => self,
+    /// The same, with `latest` where neither a tag nor a digest is.
+    pub fn or_latest(&self) -> Self {
+        if self.tag.is_some() || self.digest.is_some() {
+            return self.clone();
         }
+        self.with_tag_unchecked(DEFAULT_TAG)
     }
 
-    /// The same name with another tag, its digest kept.
-    pub fn with_tag(&self, tag: &str) -> Result<Reference, ReferenceError> {
-        if !is_tag(tag) {
-            return Err(ReferenceError::Tag);
-        }
-        Ok(Reference { tag: Some(tag.to_owned()), ..self.clone() })
+    /// The same repository with `tag`.
+    pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
+        if valid_tag(tag) { Ok(self.with_tag_unchecked(tag)) } else { Err(ReferenceError::Format) }
     }
 
-    /// The same repository at `digest`, without a tag.
-    pub fn at_digest(&self, digest: Digest) -> Reference {
+    /// The same repository by `digest`.
+    pub fn with_digest(&self, digest: Digest) -> Self {
         Reference { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// The repository as people see it: `debian`, `me/web`, `host:5000/a`.
+    /// The shortest name of the repository: `debian` for docker.io/library/debian.
     pub fn familiar_name(&self) -> String {
         if self.domain != DEFAULT_DOMAIN {
-            return self.name();
+            return format!("{}/{}", self.domain, self.path);
         }
-        match self.path.strip_prefix(OFFICIAL_PREFIX) {
-            Some(short) if !short.contains('/') => short.to_owned(),
-            _ => self.path.clone(),
-        }
+        let short = self.path.strip_prefix(OFFICIAL).filter(|rest| !rest.contains('/'));
+        short.unwrap_or(&self.path).to_string()
     }
 
-    /// The whole name as people see it: `debian:12`, `debian@sha256:…`.
+    /// The shortest text of the whole reference.
     pub fn familiar(&self) -> String {
-        self.familiar_name() + &self.suffix()
+        format!("{}{}", self.familiar_name(), self.suffix())
     }
 
-    /// Tag and digest with their separators.
+    fn with_tag_unchecked(&self, tag: &str) -> Self {
+        Reference { tag: Some(tag.into()), digest: None, ..self.clone() }
+    }
+
     fn suffix(&self) -> String {
-        let mut text = String::new();
-        if let Some(tag) = &self.tag {
-            text.push(':');
-            text.push_str(tag);
-        }
-        if let Some(digest) = &self.digest {
-            text.push('@');
-            text.push_str(&digest.to_string());
-        }
-        text
+        let tag = self.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+        let digest = self.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
+        format!("{tag}{digest}")
     }
 }
 
+/// The whole reference, nothing implied.
 impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}{}", self.domain, self.path, self.suffix())
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}{}", self.domain, self.path, self.suffix())
     }
 }
 
-impl FromStr for Reference {
-    type Err = ReferenceError;
-
-    fn from_str(text: &str) -> Result<Reference, ReferenceError> {
-        Reference::parse(text)
-    }
+/// Whether `text` is a whole image id without its algorithm.
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-impl TryFrom<String> for Reference {
-    type Error = ReferenceError;
-
-    fn try_from(text: String) -> Result<Reference, ReferenceError> {
-        Reference::parse(&text)
-    }
-}
-
-impl From<Reference> for String {
-    fn from(reference: Reference) -> String {
-        reference.to_string()
-    }
-}
-
-/// Whether `text` is a full image or container id: 64 hexadecimal digits.
-pub fn is_identifier(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Whether `text` is a valid tag.
-pub fn is_tag(text: &str) -> bool {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    text.len() <= TAG_MAX
-        && text.bytes().next().is_some_and(word)
-        && text.bytes().all(|b| word(b) || b == b'.' || b == b'-')
-}
-
-/// Splits off the domain and adds `docker.io` and `library/` where they are left out.
-fn split_domain(text: &str) -> (String, String) {
-    let (domain, remainder) = match text.split_once('/') {
-        Some((first, rest)) if names_a_host(first) => (first, rest),
-        _ => (DEFAULT_DOMAIN, text),
+/// The first part is a host only if it looks like one.
+fn split_domain(name: &str) -> (&str, String) {
+    let (domain, path) = match name.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || first.to_lowercase() != first => {
+            (first, rest)
+        }
+        _ => (DEFAULT_DOMAIN, name),
     };
-    let domain = match domain {
-        LEGACY_DEFAULT_DOMAIN => DEFAULT_DOMAIN,
-        other => other,
-    };
-    let official = domain == DEFAULT_DOMAIN && !remainder.contains('/');
-    let prefix = if official { OFFICIAL_PREFIX } else { "" };
-    (domain.to_owned(), format!("{prefix}{remainder}"))
+    let domain = if domain == "index.docker.io" { DEFAULT_DOMAIN } else { domain };
+    let official = domain == DEFAULT_DOMAIN && !path.contains('/');
+    (domain, if official { format!("{OFFICIAL}{path}") } else { path.into() })
 }
 
-/// Whether the first component of a name is a host rather than part of the path.
-fn names_a_host(first: &str) -> bool {
-    first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase)
+fn valid_tag(tag: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    tag.len() <= 128
+        && tag.bytes().next().is_some_and(word)
+        && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
-fn is_domain(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, rest)) => {
-            let address_ok = !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
-            (address_ok, rest)
+fn valid_domain(domain: &str) -> bool {
+    let (host, port) = match domain.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            (!address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'), port)
         }
         None => {
-            let end = text.find(':').unwrap_or(text.len());
-            let (host, port) = text.split_at(end);
-            // Docker lets a path component without a port pass for a host, underscores and all.
-            let host_ok = host.split('.').all(is_domain_component) || (port.is_empty() && is_path_component(host));
-            (host_ok, port)
+            let (host, port) = domain.split_at(domain.find(':').unwrap_or(domain.len()));
+            // docker lets a path's component without a port pass for a host, underscores and all
+            let component = port.is_empty() && valid_component(host);
+            (component || host.split('.').all(valid_label), port)
         }
     };
-    let port_ok = match port.strip_prefix(':') {
-        Some(digits) => !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()),
-        None => port.is_empty(),
-    };
-    host && port_ok
+    let digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    host && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
 }
 
-fn is_domain_component(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+fn valid_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
-/// Lower-case letters and digits, separated by one `.`, one or two `_` or any number of `-`.
-fn is_path_component(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let bytes = text.as_bytes();
-    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
-        return false;
-    };
-    plain(first)
-        && plain(last)
-        && text
-            .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-            .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-'))
-}
-
-/// The reference grammar's own, wider idea of a digest; what it lets pass is checked again.
+/// The grammar's own, wider idea of a digest; what passes here is read as a digest afterwards.
 fn looks_like_digest(text: &str) -> bool {
-    let Some((algorithm, hex)) = text.split_once(':') else {
+    let Some((algorithm, hex)) = text.split_once(':') else { return false };
+    let word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic()) && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    algorithm.split(['-', '_', '+', '.']).all(word)
+        && hex.len() >= 32
+        && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Lower-case letters and digits, with `.`, `_`, `__` or any number of `-` between them.
+fn valid_component(component: &str) -> bool {
+    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = component.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    if !alphanumeric(first) || !alphanumeric(last) {
         return false;
-    };
-    let part = |part: &str| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
-    };
-    algorithm.split(['-', '_', '+', '.']).all(part) && hex.len() >= 32 && hex.bytes().all(|b| b.is_ascii_hexdigit())
+    }
+    component
+        .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-'))
 }
 
 #[cfg(test)]

@@ -73,15 +73,16 @@ fn tag_and_digest_are_told_apart() {
     assert_eq!(both.tag(), Some("2"));
     assert_eq!(both.digest().unwrap().hex(), HEX);
     assert_eq!(both.familiar(), format!("web:2@sha256:{HEX}"));
-    assert_eq!(both.name_only().familiar(), "web");
-    assert_eq!(both.clone().or_latest(), both);
+    assert_eq!(both.repository().familiar(), "web");
+    assert_eq!(both.or_latest(), both);
 
+    assert_eq!(Reference::from_parts("web", "2").unwrap().familiar(), "web:2");
+    assert_eq!(Reference::from_parts("web", &format!("sha256:{HEX}")).unwrap(), both.with_digest(Digest::of(b"")));
     let name = Reference::parse("web").unwrap();
-    assert!(name.is_name_only());
     assert_eq!(name.clone().or_latest().familiar(), "web:latest");
     assert_eq!(name.with_tag("3").unwrap().familiar(), "web:3");
-    assert_eq!(name.with_tag("a/b"), Err(ReferenceError::Tag));
-    let pinned = both.at_digest(Digest::sha256(b""));
+    assert_eq!(name.with_tag("a/b"), Err(ReferenceError::Format));
+    let pinned = both.with_digest(Digest::of(b""));
     assert_eq!(pinned.familiar(), format!("web@sha256:{HEX}"));
 }
 
@@ -100,7 +101,7 @@ proptest! {
         tag in "(|:[A-Za-z0-9_][A-Za-z0-9_.-]{0,20})",
     ) {
         let text = format!("{domain}{path}{tag}");
-        prop_assume!(!is_identifier(&text));
+        prop_assume!(!is_id(&text));
         let reference = Reference::parse(&text).unwrap();
         prop_assert_eq!(&Reference::parse(&reference.familiar()).unwrap(), &reference);
         prop_assert_eq!(&Reference::parse(&reference.to_string()).unwrap(), &reference);
