@@ -1,0 +1,1 @@
+//! EROFS: the tree of a layer and its encoding.
