@@ -101,7 +101,7 @@ impl Sandbox {
     pub fn start_daemon(&mut self) {
         assert!(self.daemon.is_none(), "a daemon runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).expect("a log");
-        let mut command = self.inside(&binary());
+        let mut command = self.inside(binary());
         command.args(["daemon", "-H", &self.host(), "--data-root"]).arg(self.path("data"));
         command.arg("--exec-root").arg(self.path("run")).arg("--pidfile").arg(self.path("pid")).args(&self.options);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a descriptor")).stderr(log);
