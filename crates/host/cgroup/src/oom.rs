@@ -56,7 +56,11 @@ impl OomWatch {
     /// `memory.events` itself; absent when the controller is not enabled for the group.
     fn v2(dir: PathBuf) -> Result<Option<OomWatch>> {
         match File::open(dir.join("memory.events")) {
-            Ok(file) => Ok(Some(OomWatch { fd: file.into(), interest: Interest::Priority, dir })),
+            Ok(file) => {
+                let watch = OomWatch { fd: file.into(), interest: Interest::Priority, dir };
+                watch.count()?; // a poll before the first read is ready at once
+                Ok(Some(watch))
+            }
             Err(error) if files::is_gone(&error) && dir.is_dir() => Ok(None),
             Err(source) => Err(Error::OomWatch { path: dir, source }),
         }

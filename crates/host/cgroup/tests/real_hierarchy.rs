@@ -63,7 +63,7 @@ fn memory_limit_kills_and_the_kill_is_counted_after_death() {
     let memory = Memory { limit: Some(limit), swap: Some(limit), ..Memory::default() };
     own.0.apply(&Limits { memory, ..Limits::default() }).unwrap();
     let watch = own.0.oom_watch().unwrap().expect("a memory controller");
-    let mut child = run(&own.0, "head -c 128M /dev/zero | tail -c 64M > /dev/null");
+    let mut child = run(&own.0, "head -c 134217728 /dev/zero | tail -c 67108864 > /dev/null");
     let flags = match watch.interest() {
         Interest::Readable => PollFlags::IN,
         Interest::Priority => PollFlags::PRI,
