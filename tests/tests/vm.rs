@@ -1,0 +1,365 @@
+//! Limits and the life of containers on a pure cgroup v2 tree, in a virtual machine with Debian's cloud kernel.
+//!
+//! The machine boots once for all checks. Every check stands for itself: one that fails is told with what it
+//! printed, and the others go on.
+
+use std::time::Duration;
+
+use e2e::vm::{Check, Guest, Host};
+use serde_json::{Value, json};
+
+/// Well below the two minutes that the whole may take on two slow cores.
+const LIMIT: Duration = Duration::from_secs(110);
+
+#[test]
+fn containers_on_a_pure_cgroup_v2_tree() {
+    if !cfg!(target_arch = "x86_64") {
+        eprintln!("skipped: the machine is for x86-64");
+        return;
+    }
+    let host = match Host::find() {
+        Ok(host) => host,
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            return;
+        }
+    };
+    let mut guest = Guest { binary: e2e::binary(), files: Vec::new(), checks: Vec::new(), modules: vec!["overlay"] };
+    assert!(guest.binary.exists(), "{} is not built", guest.binary.display());
+    host_checks(&mut guest);
+    limits(&mut guest);
+    life(&mut guest);
+    isolation(&mut guest);
+    nothing_left(&mut guest);
+
+    let report = host.run(&guest, LIMIT).expect("a machine");
+    eprintln!("{} checks in {:.1} s", report.outcomes.len(), report.elapsed.as_secs_f32());
+    let mut failed = Vec::new();
+    for check in &guest.checks {
+        match report.outcomes.get(check.name) {
+            Some(outcome) if outcome.code == 0 => eprintln!("ok      {}", check.name),
+            Some(outcome) => failed.push(format!("{} ended with {}:\n{}", check.name, outcome.code, outcome.output)),
+            None => failed.push(format!("{} never ended", check.name)),
+        }
+    }
+    assert!(failed.is_empty(), "{}\n--- end of the console:\n{}", failed.join("\n"), tail(&report.console));
+}
+
+fn tail(console: &str) -> String {
+    let lines: Vec<&str> = console.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+/// Adds a check.
+fn check(guest: &mut Guest, name: &'static str, script: &str) {
+    guest.checks.push(Check { name, script: script.to_owned() });
+}
+
+/// Adds a bundle for a command, docker's defaults but for what `change` does to config.json.
+fn bundle(guest: &mut Guest, name: &str, command: &str, change: impl FnOnce(&mut Value)) {
+    let mut config = config(name, command);
+    change(&mut config);
+    let text = serde_json::to_vec_pretty(&config).expect("JSON");
+    guest.files.push((format!("/bundles/{name}/config.json"), text, 0o644));
+}
+
+/// A specification as docker writes it. Every container shares one read-only root.
+fn config(name: &str, command: &str) -> Value {
+    let capabilities = [
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_FSETID",
+        "CAP_FOWNER",
+        "CAP_MKNOD",
+        "CAP_NET_RAW",
+        "CAP_SETGID",
+        "CAP_SETUID",
+        "CAP_SETFCAP",
+        "CAP_SETPCAP",
+        "CAP_NET_BIND_SERVICE",
+        "CAP_SYS_CHROOT",
+        "CAP_KILL",
+        "CAP_AUDIT_WRITE",
+    ];
+    let mount = |destination: &str, kind: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": kind, "options": options});
+    json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": false,
+            "user": {"uid": 0, "gid": 0},
+            "args": ["sh", "-c", command],
+            "env": ["PATH=/bin"],
+            "cwd": "/",
+            "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities}
+        },
+        "root": {"path": "/rootfs", "readonly": true},
+        "hostname": name,
+        "mounts": [
+            mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+            mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+            mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+            mount("/sys/fs/cgroup", "cgroup", &["ro", "nosuid", "noexec", "nodev"]),
+            mount("/tmp", "tmpfs", &["nosuid", "nodev", "mode=1777"]),
+        ],
+        "linux": {
+            "cgroupsPath": format!("/vm/{name}"),
+            "namespaces": [
+                {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"},
+                {"type": "cgroup"}
+            ],
+            "maskedPaths": ["/proc/kcore", "/proc/keys"],
+            "readonlyPaths": ["/proc/sys"],
+            "resources": {"devices": [
+                {"allow": false, "access": "rwm"},
+                {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"},
+                {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "rwm"}
+            ]}
+        }
+    })
+}
+
+fn host_checks(guest: &mut Guest) {
+    check(
+        guest,
+        "machine_has_only_cgroup_v2",
+        "! grep -q '^[^ ]* [^ ]* cgroup ' /proc/mounts; grep -q cgroup2 /proc/mounts",
+    );
+    check(guest, "binary_runs", "sampan runtime --version; sampan runtime features > /dev/null");
+}
+
+fn limits(guest: &mut Guest) {
+    bundle(
+        guest,
+        "memory",
+        "head -c 134217728 /dev/zero | tail -c 134217728 > /dev/null; echo survived $?",
+        |config| {
+            config["linux"]["resources"]["memory"] = json!({"limit": 33554432, "swap": 33554432});
+        },
+    );
+    check(
+        guest,
+        "memory_limit_kills_inside_the_container",
+        "sampan runtime create -b /bundles/memory memory > out 2>&1
+         dir=/sys/fs/cgroup/vm/memory
+         equal $(cat $dir/memory.max) 33554432 memory.max
+         [ ! -e $dir/memory.swap.max ] || equal $(cat $dir/memory.swap.max) 0 memory.swap.max
+         sampan runtime start memory
+         eventually 'sampan runtime state memory | grep -q stopped'
+         cat out
+         grep -q 'survived 137' out || grep -q Killed out
+         equal $(sed -n 's/^oom_kill //p' $dir/memory.events) 1 'kills counted after death'
+         sampan runtime delete memory
+         [ ! -e $dir ]",
+    );
+    bundle(guest, "memory-init", "exec tail -c 134217728 /dev/urandom", |config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 33554432, "swap": 33554432});
+        config["process"]["args"] = json!(["sh", "-c", "x=aaaaaaaa; while :; do x=$x$x; done"]);
+    });
+    check(
+        guest,
+        "memory_limit_on_the_first_process_is_exit_code_137",
+        "set +e; sampan runtime run -b /bundles/memory-init memory-init; equal $? 137 'exit code'",
+    );
+    bundle(guest, "quota", "while :; do :; done", |config| {
+        config["linux"]["resources"]["cpu"] = json!({"quota": 20000, "period": 100000, "shares": 512});
+    });
+    check(
+        guest,
+        "processor_quota_holds",
+        "sampan runtime run -d -b /bundles/quota quota
+         dir=/sys/fs/cgroup/vm/quota
+         equal \"$(cat $dir/cpu.max)\" '20000 100000' cpu.max
+         within $(cat $dir/cpu.weight) 30 70 cpu.weight
+         usage() { sed -n 's/^usage_usec //p' $dir/cpu.stat; }
+         sleep 1; before=$(usage); start=$(cut -d' ' -f1 /proc/uptime | tr -d .)
+         sleep 3; after=$(usage); end=$(cut -d' ' -f1 /proc/uptime | tr -d .)
+         share=$(( (after - before) / 100 / (end - start) ))
+         echo \"used $share percent of a processor, allowed 20\"
+         within $share 5 26 share
+         [ $(sed -n 's/^nr_throttled //p' $dir/cpu.stat) -gt 0 ]
+         sampan runtime kill quota KILL
+         eventually 'sampan runtime state quota | grep -q stopped'
+         sampan runtime delete quota",
+    );
+    bundle(guest, "pids", "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 60 & done; echo forked; wait", |config| {
+        config["linux"]["resources"]["pids"] = json!({"limit": 6});
+    });
+    check(
+        guest,
+        "forks_past_the_limit_fail",
+        "set +e
+         sampan runtime run -b /bundles/pids pids > out 2>&1 &
+         dir=/sys/fs/cgroup/vm/pids
+         eventually \"grep -q 'max [1-9]' $dir/pids.events 2>/dev/null\"
+         equal $(cat $dir/pids.max) 6 pids.max
+         within $(cat $dir/pids.current) 1 6 pids.current
+         sampan runtime kill pids KILL; wait; grep -i fork out",
+    );
+    bundle(
+        guest,
+        "devices",
+        "set +e
+         head -c 1 /dev/zero | wc -c
+         mknod /tmp/kmsg c 1 11 && echo made
+         head -c 1 /tmp/kmsg > /dev/null 2> /tmp/error || cat /tmp/error
+         echo x > /dev/null && echo null",
+        |_| {},
+    );
+    check(
+        guest,
+        "devices_are_denied_but_the_allowed_ones",
+        "sampan runtime run -b /bundles/devices devices > out 2>&1 || true; cat out
+         grep -qx 1 out; grep -qx made out; grep -qi 'operation not permitted' out; grep -qx null out",
+    );
+    bundle(guest, "privileged", "mknod /tmp/kmsg c 1 11; head -c 1 /tmp/kmsg | wc -c", |config| {
+        config["linux"]["resources"]["devices"] = json!([{"allow": true, "access": "rwm"}]);
+    });
+    check(
+        guest,
+        "all_devices_when_all_are_allowed",
+        "sampan runtime run -b /bundles/privileged privileged > out; equal $(cat out) 1 'bytes read'",
+    );
+    bundle(guest, "impossible", "true", |config| {
+        config["linux"]["resources"]["network"] = json!({"classID": 1});
+    });
+    check(
+        guest,
+        "a_limit_that_v2_cannot_hold_is_refused",
+        "if sampan runtime run -b /bundles/impossible impossible > out 2>&1; then fail 'it ran'; fi
+         cat out; grep -q net_cls out; [ ! -e /sys/fs/cgroup/vm/impossible ]",
+    );
+    bundle(guest, "unified", "sleep 60", |config| {
+        config["linux"]["resources"]["unified"] = json!({"memory.high": "50331648"});
+    });
+    check(
+        guest,
+        "files_of_the_unified_hierarchy_are_written",
+        "sampan runtime run -d -b /bundles/unified unified
+         equal $(cat /sys/fs/cgroup/vm/unified/memory.high) 50331648 memory.high
+         sampan runtime delete -f unified",
+    );
+}
+
+fn life(guest: &mut Guest) {
+    bundle(guest, "life", "trap 'echo asked; exit 7' TERM; echo up; while :; do usleep 20000; done", |_| {});
+    check(
+        guest,
+        "create_start_exec_kill_delete",
+        "sampan runtime create -b /bundles/life --pid-file pid life > out 2>&1
+         sampan runtime state life | grep -q '\"status\": *\"created\"'
+         equal \"$(cat out)\" '' 'nothing runs before start'
+         grep -q 0::/vm/life /proc/$(cat pid)/cgroup
+         sampan runtime start life
+         eventually 'grep -q up out'
+         sampan runtime state life | grep -q '\"status\": *\"running\"'
+         equal \"$(sampan runtime exec life sh -c 'echo $((6 * 7)); hostname' | tr '\\n' ' ')\" '42 life ' exec
+         set +e; sampan runtime exec life sh -c 'exit 3'; equal $? 3 'exit code of exec'; set -e
+         sampan runtime ps life | grep -q usleep || sampan runtime ps life | grep -q sh
+         sampan runtime list | grep -q life
+         sampan runtime kill life TERM
+         eventually 'sampan runtime state life | grep -q stopped'
+         grep -q asked out
+         sampan runtime delete life
+         if sampan runtime state life 2> error; then fail 'still there'; fi
+         grep -q 'does not exist' error",
+    );
+    check(
+        guest,
+        "pause_stands_still_and_resume_goes_on",
+        "sampan runtime run -d -b /bundles/quota paused > /dev/null
+         dir=/sys/fs/cgroup/vm/quota
+         sampan runtime pause paused
+         sampan runtime state paused | grep -q paused
+         equal $(cat $dir/cgroup.freeze) 1 cgroup.freeze
+         usage() { sed -n 's/^usage_usec //p' $dir/cpu.stat; }
+         before=$(usage); sleep 1; equal $(usage) $before 'processor time while paused'
+         sampan runtime resume paused
+         sampan runtime state paused | grep -q running
+         sleep 1; [ $(usage) -gt $before ]
+         sampan runtime pause paused
+         sampan runtime delete -f paused
+         [ ! -e $dir ]",
+    );
+    check(
+        guest,
+        "kill_all_takes_every_process",
+        "sampan runtime run -d -b /bundles/pids all > out 2>&1
+         eventually '[ $(cat /sys/fs/cgroup/vm/pids/pids.current) -ge 6 ]'
+         sampan runtime kill --all all KILL
+         eventually 'sampan runtime state all | grep -q stopped'
+         sampan runtime delete all",
+    );
+    bundle(guest, "code", "exit 42", |_| {});
+    check(
+        guest,
+        "exit_codes_are_handed_on",
+        "set +e
+         sampan runtime run -b /bundles/code code; equal $? 42 'exit code'
+         sampan runtime run -b /bundles/nosuch nosuch 2> error; [ $? -ne 0 ] || fail 'ran without a bundle'; cat error",
+    );
+    bundle(guest, "missing", "", |config| config["process"]["args"] = json!(["/no/such/command"]));
+    check(
+        guest,
+        "a_missing_command_leaves_nothing",
+        "set +e
+         sampan runtime run -b /bundles/missing missing 2> error; [ $? -ne 0 ] || fail 'it ran'
+         cat error; grep -q 'no such file' error || grep -qi 'not found' error
+         [ ! -e /sys/fs/cgroup/vm/missing ]; equal $? 0 'cgroup gone'
+         equal \"$(sampan runtime list -q)\" '' 'no state'",
+    );
+    bundle(guest, "update", "sleep 60", |config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 67108864});
+    });
+    check(
+        guest,
+        "nested_groups_are_removed_with_the_container",
+        "sampan runtime run -d -b /bundles/update nested
+         dir=/sys/fs/cgroup/vm/update
+         mkdir -p $dir/a/b
+         sampan runtime delete -f nested
+         [ ! -e $dir ]",
+    );
+}
+
+fn isolation(guest: &mut Guest) {
+    bundle(
+        guest,
+        "inside",
+        "set +e
+         cat /proc/self/cgroup; ls /sys/fs/cgroup | head -1
+         touch /sys/fs/cgroup/x 2>/dev/null || echo cgroup read-only
+         touch /x 2>/dev/null || echo root read-only
+         echo 1 2>/dev/null > /proc/sys/kernel/dmesg_restrict || echo proc read-only
+         mount -t tmpfs x /tmp 2>/dev/null || echo no mount
+         ps | wc -l",
+        |_| {},
+    );
+    check(
+        guest,
+        "the_container_sees_its_own_group_only",
+        "sampan runtime run -b /bundles/inside inside > out; cat out
+         grep -qx 0::/ out; grep -q '^cgroup.controllers' out
+         grep -qx 'cgroup read-only' out; grep -qx 'root read-only' out; grep -qx 'proc read-only' out
+         grep -qx 'no mount' out",
+    );
+}
+
+fn nothing_left(guest: &mut Guest) {
+    check(
+        guest,
+        "nothing_is_left_behind",
+        "equal \"$(sampan runtime list -q)\" '' containers
+         equal \"$(find /sys/fs/cgroup/vm -mindepth 1 -type d 2>/dev/null)\" '' groups
+         equal \"$(grep -c rootfs /proc/mounts)\" 0 mounts",
+    );
+}
+
+#[test]
+fn outcomes_need_a_binary_that_exists() {
+    let guest = Guest { binary: "/nonexistent".into(), files: vec![], checks: vec![], modules: vec![] };
+    if let Ok(host) = Host::find() {
+        let error = host.run(&guest, Duration::from_secs(1)).expect_err("no binary");
+        assert!(format!("{error:#}").contains("/nonexistent"), "{error:#}");
+    }
+}
