@@ -39,3 +39,33 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "page not found")
     }
 }
+
+impl From<engine::Error> for ApiError {
+    fn from(error: engine::Error) -> Self {
+        let mut source = std::error::Error::source(&error);
+        if source.is_some() {
+            tracing::debug!(kind = ?error.kind(), "{error}");
+        }
+        while let Some(cause) = source {
+            tracing::debug!("because: {cause}");
+            source = cause.source();
+        }
+        Self::new(status_of(error.kind()), error.message())
+    }
+}
+
+/// The status of each class of error.
+pub fn status_of(kind: engine::Kind) -> StatusCode {
+    use engine::Kind;
+    match kind {
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Denied => StatusCode::FORBIDDEN,
+        Kind::Unauthorized => StatusCode::UNAUTHORIZED,
+        Kind::NotModified => StatusCode::NOT_MODIFIED,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

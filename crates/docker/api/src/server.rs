@@ -59,6 +59,7 @@ async fn connection(
         async move { Ok::<_, Infallible>(answer(app, switch, request).await) }
     });
     hyper::server::conn::http1::Builder::new()
+        .title_case_headers(true)
         // Who is switched plainly may have sent all of its input, and closed that side, before it hears of the switch.
         .half_close(switch == Switch::Plain)
         .serve_connection(TokioIo::new(connection), service)

@@ -1,0 +1,90 @@
+//! Connections that become streams: attach and exec.
+
+use std::io;
+
+use docker_types::{MEDIA_MULTIPLEXED_STREAM, MEDIA_RAW_STREAM};
+use engine::{Attachment, InputSink, Output};
+use http::{HeaderValue, Response, StatusCode, header};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use crate::body;
+use crate::call::Answer;
+use crate::connection::Switch;
+use crate::error::ApiError;
+use crate::frames;
+
+/// From this version on the content type tells whether output is framed.
+const TELLS_FRAMING: u32 = 42;
+
+/// Largest piece of input read at once.
+const PIECE: usize = 32 * 1024;
+
+/// Takes the client's connection over and joins it with a process. The answer goes out first, then bytes flow until the process's outputs end,
+/// the detach keys come, or the client goes away; the client closing its writing side is only the end of input.
+pub fn take_over(upgrade: Option<OnUpgrade>, switch: Switch, api: u32, attachment: Attachment) -> Answer {
+    let Some(upgrade) = upgrade else {
+        return Err(ApiError::bad_request("this call needs a connection of its own: use HTTP/1.1 with `Upgrade: tcp`"));
+    };
+    let framed = !attachment.tty;
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(connection) => carry(connection, attachment).await,
+            Err(e) => tracing::debug!("a client left before its connection was taken over: {e}"),
+        }
+    });
+    let kind = if framed && api >= TELLS_FRAMING { MEDIA_MULTIPLEXED_STREAM } else { MEDIA_RAW_STREAM };
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if switch == Switch::Upgrade {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("tcp"));
+    }
+    Ok(response)
+}
+
+async fn carry(connection: Upgraded, attachment: Attachment) {
+    let (reader, writer) = tokio::io::split(TokioIo::new(connection));
+    let input = tokio::spawn(carry_input(reader, attachment.input));
+    if let Err(e) = carry_output(writer, attachment.output, attachment.tty).await {
+        tracing::debug!("an attached client went away: {e}");
+    }
+    input.abort();
+}
+
+/// Until the client ends its input, or nobody takes it any more. Whoever has no input to give is still read, to notice that it is gone.
+async fn carry_input(mut reader: ReadHalf<TokioIo<Upgraded>>, sink: Option<InputSink>) {
+    let mut sink = sink;
+    let mut piece = bytes::BytesMut::with_capacity(PIECE);
+    loop {
+        piece.reserve(PIECE);
+        match reader.read_buf(&mut piece).await {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+        let bytes = piece.split().freeze();
+        if let Some(open) = &sink
+            && open.write(bytes).await.is_err()
+        {
+            sink = None;
+        }
+    }
+    if let Some(sink) = sink {
+        sink.close();
+    }
+}
+
+async fn carry_output(mut writer: WriteHalf<TokioIo<Upgraded>>, mut output: engine::OutputStream, tty: bool) -> io::Result<()> {
+    while let Some((stream, piece)) = output.next().await {
+        match (tty, stream) {
+            (true, _) => writer.write_all(&piece).await?,
+            (false, Output::Stdout) => writer.write_all(&frames::frame(frames::STDOUT, &piece)).await?,
+            (false, Output::Stderr) => writer.write_all(&frames::frame(frames::STDERR, &piece)).await?,
+        }
+        writer.flush().await?;
+    }
+    writer.shutdown().await
+}
