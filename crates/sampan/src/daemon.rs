@@ -3,6 +3,7 @@
 mod file;
 mod flags;
 mod pidfile;
+mod settings;
 mod sockets;
 mod tls;
 
@@ -46,18 +47,13 @@ fn start(mut flags: Flags) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("the daemon needs root");
     }
-    let pidfile = flags
-        .pidfile
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("/var/run/sampan.pid"));
+    let pidfile = flags.pidfile.clone().unwrap_or_else(|| PathBuf::from("/run/sampan.pid"));
     let _pidfile = PidFile::write(&pidfile)?;
     let tls = tls_config(&flags)?;
     // Bound before any thread exists: creating a socket file changes the umask of the whole process for a moment.
     let sockets = bind(&flags, tls.is_some())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the tokio runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the tokio runtime")?;
     let paths: Vec<PathBuf> = sockets.iter().filter_map(|s| s.path.clone()).collect();
     let result = runtime.block_on(run(flags, sockets, tls));
     for path in paths {
@@ -68,17 +64,11 @@ fn start(mut flags: Flags) -> Result<()> {
 }
 
 fn refuse_what_is_missing(flags: &Flags) -> Result<()> {
-    if let Some(user) = flags
-        .userns_remap
-        .as_deref()
-        .filter(|user| !user.is_empty())
-    {
+    if let Some(user) = flags.userns_remap.as_deref().filter(|user| !user.is_empty()) {
         bail!("--userns-remap={user} is not implemented");
     }
     if flags.network.iptables == Some(false) {
-        bail!(
-            "--iptables=false is not implemented: published ports and masquerading need the packet filter"
-        );
+        bail!("--iptables=false is not implemented: published ports and masquerading need the packet filter");
     }
     Ok(())
 }
@@ -94,11 +84,7 @@ fn start_log(flags: &Flags) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SAMPAN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     Ok(())
 }
 
@@ -109,52 +95,73 @@ fn tls_config(flags: &Flags) -> Result<Option<Arc<rustls::ServerConfig>>> {
     }
     let folder = Path::new("/etc/docker");
     let or = |file: &Option<PathBuf>, name: &str| file.clone().unwrap_or_else(|| folder.join(name));
-    let clients = if verify {
-        tls::Clients::Certified
-    } else {
-        tls::Clients::Anonymous
-    };
-    let files = (
-        or(&flags.tls.tlscert, "cert.pem"),
-        or(&flags.tls.tlskey, "key.pem"),
-        or(&flags.tls.tlscacert, "ca.pem"),
-    );
+    let clients = if verify { tls::Clients::Certified } else { tls::Clients::Anonymous };
+    let files =
+        (or(&flags.tls.tlscert, "cert.pem"), or(&flags.tls.tlskey, "key.pem"), or(&flags.tls.tlscacert, "ca.pem"));
     tls::config(&files.0, &files.1, &files.2, clients).map(Some)
 }
 
 fn bind(flags: &Flags, tls: bool) -> Result<Vec<Bound>> {
     let standard = ["unix://".to_owned()];
-    let texts = if flags.hosts.is_empty() {
-        &standard[..]
-    } else {
-        &flags.hosts
-    };
+    let texts = if flags.hosts.is_empty() { &standard[..] } else { &flags.hosts };
     let mut sockets = Vec::new();
     for text in texts {
         let address = Address::parse(text, tls)?;
         if matches!(address, Address::Tcp(_)) && !tls {
-            tracing::warn!(
-                "{text}: whoever reaches this address without TLS is root on this machine"
-            );
+            tracing::warn!("{text}: whoever reaches this address without TLS is root on this machine");
         }
         sockets.extend(address.bind(flags.group.as_deref())?);
     }
     Ok(sockets)
 }
 
-async fn run(
-    _flags: Flags,
-    sockets: Vec<Bound>,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) -> Result<()> {
-    let app = Arc::new(docker_api::App::new(env!("CARGO_PKG_VERSION")));
+async fn run(flags: Flags, sockets: Vec<Bound>, tls: Option<Arc<rustls::ServerConfig>>) -> Result<()> {
+    let config = settings::engine(&flags)?;
+    let api = docker_api::Settings {
+        version: config.version.clone(),
+        debug: flags.debug.unwrap_or(false),
+        live_restore: config.live_restore,
+        warnings: warnings(&flags, tls.is_some()),
+    };
+    let engine = engine::Engine::open(config).await.context("cannot open the engine")?;
+    let app = Arc::new(docker_api::App::new(engine.clone(), api));
+    let mut servers = tokio::task::JoinSet::new();
     for socket in sockets {
-        let listener =
-            docker_api::listen::Listener::from_fd(socket.fd, socket.family, tls.clone())?;
-        tokio::spawn(docker_api::serve(listener, app.clone()));
+        let listener = docker_api::listen::Listener::from_fd(socket.fd, socket.family, tls.clone())?;
+        servers.spawn(docker_api::serve(listener, app.clone()));
     }
-    tracing::info!("API is served");
-    wait_for_the_end().await
+    tracing::info!("Daemon has completed initialization");
+    notify_ready();
+    wait_for_the_end().await?;
+    tracing::info!("shutting down");
+    servers.shutdown().await;
+    engine.shutdown().await;
+    Ok(())
+}
+
+/// What `docker info` warns of.
+fn warnings(flags: &Flags, tls: bool) -> Vec<String> {
+    let open = flags.hosts.iter().filter(|host| host.starts_with("tcp:") && !tls);
+    open.map(|host| {
+        format!("WARNING: API is accessible on {host} without encryption. Whoever reaches it is root on this machine.")
+    })
+    .collect()
+}
+
+/// Tells the service manager, where there is one, that clients are served (`sd_notify`).
+fn notify_ready() {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let told = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
+        use std::os::linux::net::SocketAddrExt;
+        let address = match path.to_str().and_then(|p| p.strip_prefix('@')) {
+            Some(name) => std::os::unix::net::SocketAddr::from_abstract_name(name)?,
+            None => std::os::unix::net::SocketAddr::from_pathname(&path)?,
+        };
+        socket.send_to_addr(b"READY=1", &address)
+    });
+    if let Err(e) = told {
+        tracing::warn!("cannot tell the service manager that the daemon is ready: {e}");
+    }
 }
 
 /// Returns at SIGTERM or SIGINT; SIGHUP and SIGQUIT do not end the daemon.

@@ -26,11 +26,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         Ok(child) => ExitCode::from(look_after(child)),
         Err(e) => {
             eprintln!("docker-init: exec {}: {e}", program.display());
-            ExitCode::from(if e.kind() == std::io::ErrorKind::NotFound {
-                127
-            } else {
-                126
-            })
+            ExitCode::from(if e.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
         }
     }
 }
@@ -70,12 +66,7 @@ fn reap(main: Pid) -> Option<u8> {
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         if pid == main {
             let status = std::process::ExitStatus::from_raw(status.as_raw());
-            code = Some(
-                status
-                    .code()
-                    .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
-                    .clamp(0, 255) as u8,
-            );
+            code = Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)).clamp(0, 255) as u8);
         }
     }
     code

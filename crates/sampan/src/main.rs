@@ -15,8 +15,13 @@ fn main() -> ExitCode {
     match role {
         Role::Daemon => daemon::main(args),
         Role::Init => init::main(args),
-        Role::Supervisor | Role::Runtime | Role::Client => {
-            eprintln!("sampan: this role is not wired yet");
+        Role::Runtime => ExitCode::from(runtime::cli::main(args)),
+        Role::Client => {
+            let code = docker_cli::main(std::iter::once(name.clone()).chain(args.iter().cloned()));
+            ExitCode::from(u8::try_from(code).unwrap_or(1))
+        }
+        Role::Supervisor => {
+            eprintln!("sampan: the supervisor is not wired yet");
             ExitCode::from(125)
         }
     }
@@ -38,10 +43,7 @@ enum Role {
 }
 
 fn role<'a>(name: &OsString, args: &'a [OsString]) -> (Role, &'a [OsString]) {
-    let called = Path::new(name)
-        .file_name()
-        .and_then(|n| n.to_str())
-        .unwrap_or_default();
+    let called = Path::new(name).file_name().and_then(|n| n.to_str()).unwrap_or_default();
     match called {
         "dockerd" => return (Role::Daemon, args),
         "docker-init" => return (Role::Init, args),

@@ -26,9 +26,7 @@ pub fn empty() -> Body {
 
 /// A body that is there whole.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that comes in pieces; each is sent at once.
@@ -51,26 +49,17 @@ pub async fn read_json<T: DeserializeOwned + Default>(
     headers: &http::HeaderMap,
     body: Incoming,
 ) -> Result<T, ApiError> {
-    Ok(read_value(headers, body)
-        .await?
-        .map(shape)
-        .transpose()?
-        .unwrap_or_default())
+    Ok(read_value(headers, body).await?.map(shape).transpose()?.unwrap_or_default())
 }
 
 /// Reads a JSON body as it is; `None` when there is none.
-pub async fn read_value(
-    headers: &http::HeaderMap,
-    body: Incoming,
-) -> Result<Option<serde_json::Value>, ApiError> {
+pub async fn read_value(headers: &http::HeaderMap, body: Incoming) -> Result<Option<serde_json::Value>, ApiError> {
     let bytes = read_limited(body).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
     check_content_type(headers)?;
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|e| ApiError::bad_request(format!("invalid JSON: {e}")))
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| ApiError::bad_request(format!("invalid JSON: {e}")))
 }
 
 /// Gives a parsed document its shape.
@@ -86,9 +75,7 @@ async fn read_limited(body: Incoming) -> Result<Bytes, ApiError> {
             http::StatusCode::PAYLOAD_TOO_LARGE,
             format!("request body is larger than {JSON_LIMIT} bytes"),
         )),
-        Err(e) => Err(ApiError::bad_request(format!(
-            "cannot read the request body: {e}"
-        ))),
+        Err(e) => Err(ApiError::bad_request(format!("cannot read the request body: {e}"))),
     }
 }
 
@@ -101,9 +88,7 @@ fn check_content_type(headers: &http::HeaderMap) -> Result<(), ApiError> {
     if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(ApiError::bad_request(format!(
-        "unsupported Content-Type header ({essence}): must be 'application/json'"
-    )))
+    Err(ApiError::bad_request(format!("unsupported Content-Type header ({essence}): must be 'application/json'")))
 }
 
 /// A request body as a stream of pieces.

@@ -41,10 +41,7 @@ pub struct Call {
 impl Call {
     /// Value that the path gave to a name of the pattern.
     pub fn param(&self, name: &str) -> &str {
-        self.params
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map_or("", |(_, value)| value)
+        self.params.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value)
     }
 
     /// The id or name in `{id}`.
@@ -65,11 +62,7 @@ pub fn ok(value: &impl Serialize) -> Answer {
 
 /// A JSON body with a status of its own.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    respond(
-        status,
-        "application/json",
-        body::full(body::json_line(value)),
-    )
+    respond(status, "application/json", body::full(body::json_line(value)))
 }
 
 /// `204`.
@@ -88,26 +81,18 @@ pub fn status(status: StatusCode) -> Answer {
 pub fn respond(status: StatusCode, content_type: &'static str, body: Body) -> Answer {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        http::HeaderValue::from_static(content_type),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     Ok(response)
 }
 
 /// The answer to an error.
 pub fn failure(error: &ApiError) -> Response<Body> {
-    let message = docker_types::ErrorResponse {
-        message: error.message.clone(),
-    };
+    let message = docker_types::ErrorResponse { message: error.message.clone() };
     let mut response = Response::new(match error.status {
         StatusCode::NOT_MODIFIED => body::empty(),
         _ => body::full(body::json_line(&message)),
     });
     *response.status_mut() = error.status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }

@@ -67,29 +67,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(end) = end.filter(|_| plain) {
             ahead.splice(end..end, UPGRADE_LINE.iter().copied());
         }
-        let (status, switch) = if plain {
-            (Some(Replacing::Waiting), Switch::Plain)
-        } else {
-            (None, Switch::Upgrade)
-        };
-        Ok(Some((
-            Self {
-                stream,
-                ahead,
-                taken: 0,
-                status,
-            },
-            switch,
-        )))
+        let (status, switch) = if plain { (Some(Replacing::Waiting), Switch::Plain) } else { (None, Switch::Upgrade) };
+        Ok(Some((Self { stream, ahead, taken: 0, status }, switch)))
     }
 }
 
 /// Offset of the empty line that ends a head.
 fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(4)
-        .position(|w| w == b"\r\n\r\n")
-        .map(|at| at + 2)
+    bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 2)
 }
 
 fn attaches_without_asking(head: &[u8]) -> bool {
@@ -98,31 +83,19 @@ fn attaches_without_asking(head: &[u8]) -> bool {
     };
     let mut lines = head.split("\r\n");
     let mut request = lines.next().unwrap_or_default().split(' ');
-    let (method, target, version) = (
-        request.next(),
-        request.next().unwrap_or_default(),
-        request.next(),
-    );
+    let (method, target, version) = (request.next(), request.next().unwrap_or_default(), request.next());
     let path = crate::router::split_version(target.split('?').next().unwrap_or_default()).1;
     let attaches = match path.split('/').collect::<Vec<_>>()[..] {
         ["", "containers", _, "attach"] => true,
         ["", "exec", _, "start"] => true,
         _ => false,
     };
-    let asks = lines.any(|line| {
-        line.split(':')
-            .next()
-            .is_some_and(|name| name.eq_ignore_ascii_case("upgrade"))
-    });
+    let asks = lines.any(|line| line.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case("upgrade")));
     method == Some("POST") && version == Some("HTTP/1.1") && attaches && !asks
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.taken < self.ahead.len() {
             let n = buf.remaining().min(self.ahead.len() - self.taken);
             let from = self.taken;
@@ -139,11 +112,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if let Some(Replacing::Waiting) = this.status {
             this.status = buf.starts_with(STATUS_101).then_some(Replacing::Sending(0));
@@ -164,10 +133,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.status.is_some() {
-            let first = bufs
-                .iter()
-                .find(|buf| !buf.is_empty())
-                .map_or(&[][..], |buf| buf);
+            let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
             return self.poll_write(cx, first);
         }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
@@ -204,13 +170,7 @@ mod tests {
             "POST /exec/a/start HTTP/1.0\r\n",
             "\u{0}",
         ];
-        assert!(
-            yes.iter()
-                .all(|head| attaches_without_asking(head.as_bytes()))
-        );
-        assert!(
-            !no.iter()
-                .any(|head| attaches_without_asking(head.as_bytes()))
-        );
+        assert!(yes.iter().all(|head| attaches_without_asking(head.as_bytes())));
+        assert!(!no.iter().any(|head| attaches_without_asking(head.as_bytes())));
     }
 }

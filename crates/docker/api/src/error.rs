@@ -15,10 +15,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error with a status of its own.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-        }
+        Self { status, message: message.into() }
     }
 
     /// The request makes no sense.
@@ -28,10 +25,7 @@ impl ApiError {
 
     /// The thing is known, but not made yet.
     pub fn unimplemented(what: &str) -> Self {
-        Self::new(
-            StatusCode::NOT_IMPLEMENTED,
-            format!("{what} is not implemented by this daemon"),
-        )
+        Self::new(StatusCode::NOT_IMPLEMENTED, format!("{what} is not implemented by this daemon"))
     }
 
     /// No such route.

@@ -9,8 +9,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 pub const STDOUT: u8 = 1;
 /// Number of standard error in a frame.
 pub const STDERR: u8 = 2;
-/// Number of the daemon's own messages in a frame.
-pub const SYSTEM: u8 = 3;
 
 /// One frame; an empty piece makes none.
 pub fn frame(stream: u8, piece: &[u8]) -> Bytes {

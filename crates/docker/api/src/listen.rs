@@ -29,11 +29,7 @@ pub enum Family {
 
 impl Listener {
     /// Takes over a listening socket, for instance one that the service manager opened. Needs a running tokio runtime.
-    pub fn from_fd(
-        fd: OwnedFd,
-        family: Family,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> io::Result<Self> {
+    pub fn from_fd(fd: OwnedFd, family: Family, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Self> {
         match family {
             Family::Unix => {
                 let socket = std::os::unix::net::UnixListener::from(fd);

@@ -14,20 +14,12 @@ impl Query {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             (decode(name, Plus::IsSpace), decode(value, Plus::IsSpace))
         };
-        Self(
-            text.split('&')
-                .filter(|part| !part.is_empty())
-                .map(pair)
-                .collect(),
-        )
+        Self(text.split('&').filter(|part| !part.is_empty()).map(pair).collect())
     }
 
     /// First value of a name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// First value of a name, or nothing as the empty text.
@@ -37,11 +29,7 @@ impl Query {
 
     /// Every value of a name.
     pub fn all(&self, name: &str) -> Vec<String> {
-        self.0
-            .iter()
-            .filter(|(n, _)| n == name)
-            .map(|(_, value)| value.clone())
-            .collect()
+        self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
     }
 
     /// A truth value: everything but nothing, `0`, `no`, `false` and `none` is true.
@@ -51,30 +39,25 @@ impl Query {
 
     /// A truth value with what it is when the name is absent.
     pub fn truth_or(&self, name: &str, absent: bool) -> bool {
-        self.get(name).map_or(absent, |value| {
-            !matches!(
-                value.trim().to_lowercase().as_str(),
-                "" | "0" | "no" | "false" | "none"
-            )
-        })
+        self.get(name)
+            .map_or(absent, |value| !matches!(value.trim().to_lowercase().as_str(), "" | "0" | "no" | "false" | "none"))
     }
 
     /// A number; absent and empty are `None`.
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
         match self.get(name).filter(|value| !value.is_empty()) {
             None => Ok(None),
-            Some(value) => value.trim().parse().map(Some).map_err(|_| {
-                ApiError::bad_request(format!(
-                    "invalid value for {name}: {value:?} is not a number"
-                ))
-            }),
+            Some(value) => value
+                .trim()
+                .parse()
+                .map(Some)
+                .map_err(|_| ApiError::bad_request(format!("invalid value for {name}: {value:?} is not a number"))),
         }
     }
 
     /// The `filters` parameter.
     pub fn filters(&self) -> Result<Filters, ApiError> {
-        Filters::parse(self.text("filters"))
-            .map_err(|e| ApiError::bad_request(format!("invalid filters: {e}")))
+        Filters::parse(self.text("filters")).map_err(|e| ApiError::bad_request(format!("invalid filters: {e}")))
     }
 }
 
@@ -95,10 +78,7 @@ pub fn decode(text: &str, plus: Plus) -> String {
         let rest = bytes.as_slice_str(text);
         match byte {
             b'+' if plus == Plus::IsSpace => out.push(b' '),
-            b'%' => match rest
-                .get(..2)
-                .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-            {
+            b'%' => match rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
                 Some(decoded) => {
                     out.push(decoded);
                     bytes.nth(1);

@@ -25,35 +25,21 @@ pub type Params = Vec<(&'static str, String)>;
 impl<H> Route<H> {
     /// A row; `pattern` starts with a slash.
     pub fn new(method: Method, pattern: &'static str, handler: H) -> Self {
-        let piece =
-            |part: &'static str| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
-                Some(name) => name
-                    .strip_suffix("...")
-                    .map_or(Piece::One(name), Piece::Many),
-                None => Piece::Word(part),
-            };
-        Self {
-            method,
-            pattern: pattern
-                .trim_start_matches('/')
-                .split('/')
-                .map(piece)
-                .collect(),
-            handler,
-        }
+        let piece = |part: &'static str| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+            Some(name) => name.strip_suffix("...").map_or(Piece::One(name), Piece::Many),
+            None => Piece::Word(part),
+        };
+        Self { method, pattern: pattern.trim_start_matches('/').split('/').map(piece).collect(), handler }
     }
 }
 
 /// Finds the first row that matches; `path` is already percent-decoded and has no version prefix. HEAD is answered by HEAD rows, then GET rows.
 pub fn find<'r, H>(table: &'r [Route<H>], method: &Method, path: &str) -> Option<(&'r H, Params)> {
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-    table
-        .iter()
-        .filter(|route| route.method == *method)
-        .find_map(|route| {
-            let mut params = Params::new();
-            matches(&route.pattern, &segments, &mut params).then_some((&route.handler, params))
-        })
+    table.iter().filter(|route| route.method == *method).find_map(|route| {
+        let mut params = Params::new();
+        matches(&route.pattern, &segments, &mut params).then_some((&route.handler, params))
+    })
 }
 
 fn matches(pattern: &[Piece], segments: &[&str], params: &mut Params) -> bool {
@@ -61,9 +47,7 @@ fn matches(pattern: &[Piece], segments: &[&str], params: &mut Params) -> bool {
         return segments.is_empty();
     };
     match piece {
-        Piece::Word(word) => {
-            segments.first() == Some(word) && matches(rest, &segments[1..], params)
-        }
+        Piece::Word(word) => segments.first() == Some(word) && matches(rest, &segments[1..], params),
         Piece::One(name) => match segments.first() {
             Some(value) if !value.is_empty() => {
                 params.push((name, (*value).to_owned()));
@@ -92,13 +76,8 @@ pub fn split_version(path: &str) -> (Option<&str>, &str) {
         return (None, path);
     };
     let version = &rest[..end];
-    let looks_like_one =
-        !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    if looks_like_one {
-        (Some(version), &rest[end..])
-    } else {
-        (None, path)
-    }
+    let looks_like_one = !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if looks_like_one { (Some(version), &rest[end..]) } else { (None, path) }
 }
 
 #[cfg(test)]
@@ -125,26 +104,15 @@ mod tests {
         let cases: &[(&str, &str, &str)] = &[
             ("/images/json/json", "inspect", "json"),
             ("/images/a/b/c/json", "inspect", "a/b/c"),
-            (
-                "/images/127.0.0.1:5000/debian:12/json",
-                "inspect",
-                "127.0.0.1:5000/debian:12",
-            ),
+            ("/images/127.0.0.1:5000/debian:12/json", "inspect", "127.0.0.1:5000/debian:12"),
             ("/images/a/json/json", "inspect", "a/json"),
             ("/images/a/get", "save one", "a"),
         ];
         for (path, handler, name) in cases {
-            assert_eq!(
-                find_in(Method::GET, path),
-                Some((*handler, vec![(*name).to_owned()])),
-                "{path}"
-            );
+            assert_eq!(find_in(Method::GET, path), Some((*handler, vec![(*name).to_owned()])), "{path}");
         }
         assert_eq!(find_in(Method::GET, "/images/json"), Some(("list", vec![])));
-        assert_eq!(
-            find_in(Method::DELETE, "/images/a/b"),
-            Some(("remove", vec!["a/b".to_owned()]))
-        );
+        assert_eq!(find_in(Method::DELETE, "/images/a/b"), Some(("remove", vec!["a/b".to_owned()])));
     }
 
     #[test]

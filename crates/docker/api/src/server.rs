@@ -46,10 +46,7 @@ pub async fn serve(listener: Listener, app: Arc<App>) {
     }
 }
 
-async fn connection(
-    client: Accepted,
-    app: Arc<App>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn connection(client: Accepted, app: Arc<App>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let stream = tokio::time::timeout(PATIENCE, client.open()).await??;
     let Some((connection, switch)) = Connection::open(stream, PATIENCE).await? else {
         return Ok(());
@@ -76,11 +73,7 @@ async fn answer(app: Arc<App>, switch: Switch, request: Request<Incoming>) -> Re
     let mut response = match handled {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            tracing::debug!(
-                "{method} {target}: {} {}",
-                error.status.as_u16(),
-                error.message
-            );
+            tracing::debug!("{method} {target}: {} {}", error.status.as_u16(), error.message);
             call::failure(&error)
         }
         Err(e) => {
@@ -103,11 +96,8 @@ async fn answer(app: Arc<App>, switch: Switch, request: Request<Incoming>) -> Re
 }
 
 async fn dispatch(app: Arc<App>, switch: Switch, mut request: Request<Incoming>) -> Answer {
-    let upgrade = request
-        .extensions()
-        .get::<hyper::upgrade::OnUpgrade>()
-        .is_some()
-        .then(|| hyper::upgrade::on(&mut request));
+    let upgrade =
+        request.extensions().get::<hyper::upgrade::OnUpgrade>().is_some().then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let (version, path) = router::split_version(parts.uri.path());
     let api = check_version(version)?;
@@ -116,17 +106,7 @@ async fn dispatch(app: Arc<App>, switch: Switch, mut request: Request<Incoming>)
     let found = router::find(table, &parts.method, &path);
     let (handler, params) = found.ok_or_else(ApiError::page_not_found)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    handler(Call {
-        app,
-        api,
-        params,
-        query,
-        headers: parts.headers,
-        body,
-        upgrade,
-        switch,
-    })
-    .await
+    handler(Call { app, api, params, query, headers: parts.headers, body, upgrade, switch }).await
 }
 
 /// Minor number of the version to speak; no version in the path means the newest.
@@ -138,8 +118,7 @@ fn check_version(version: Option<&str>) -> Result<u32, ApiError> {
     let Some(text) = version else {
         return Ok(number(API_VERSION).map_or(0, |v| v.1));
     };
-    let asked = number(text)
-        .ok_or_else(|| ApiError::bad_request(format!("invalid API version: {text}")))?;
+    let asked = number(text).ok_or_else(|| ApiError::bad_request(format!("invalid API version: {text}")))?;
     if Some(asked) < number(MIN_API_VERSION) {
         return Err(ApiError::bad_request(format!(
             "client version {text} is too old. Minimum supported API version is {MIN_API_VERSION}, please upgrade your client to a newer version"
@@ -163,19 +142,9 @@ mod tests {
         assert_eq!(check_version(Some("1.24")).unwrap(), 24);
         assert_eq!(check_version(Some("1.51")).unwrap(), 51);
         let text = |v| check_version(Some(v)).unwrap_err().message;
-        assert!(
-            text("1.23").starts_with(
-                "client version 1.23 is too old. Minimum supported API version is 1.24"
-            )
-        );
-        assert_eq!(
-            text("1.99"),
-            "client version 1.99 is too new. Maximum supported API version is 1.51"
-        );
-        assert_eq!(
-            text("2.0"),
-            "client version 2.0 is too new. Maximum supported API version is 1.51"
-        );
+        assert!(text("1.23").starts_with("client version 1.23 is too old. Minimum supported API version is 1.24"));
+        assert_eq!(text("1.99"), "client version 1.99 is too new. Maximum supported API version is 1.51");
+        assert_eq!(text("2.0"), "client version 2.0 is too new. Maximum supported API version is 1.51");
         assert_eq!(text("1"), "invalid API version: 1");
     }
 }

@@ -77,26 +77,15 @@ struct FilePool {
 }
 
 /// Settings of dockerd that mean nothing here and do no harm when they are left out.
-const WITHOUT_MEANING: &[&str] = &[
-    "features",
-    "exec-opts",
-    "experimental",
-    "builder",
-    "containerd",
-    "runtimes",
-    "default-runtime",
-    "raw-logs",
-];
+const WITHOUT_MEANING: &[&str] =
+    &["features", "exec-opts", "experimental", "builder", "containerd", "runtimes", "default-runtime", "raw-logs"];
 
 /// Adds what the file says to the flags. A file that is not there is an error only when it was asked for.
 pub fn merge(flags: &mut Flags) -> Result<()> {
     let path = flags.config_file.clone();
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(e)
-            if e.kind() == std::io::ErrorKind::NotFound
-                && path == Path::new("/etc/docker/daemon.json") =>
-        {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && path == Path::new("/etc/docker/daemon.json") => {
             return Ok(());
         }
         Err(e) => return Err(e).with_context(|| unable(&path)),
@@ -105,48 +94,26 @@ pub fn merge(flags: &mut Flags) -> Result<()> {
 }
 
 fn unable(path: &Path) -> String {
-    format!(
-        "unable to configure the Docker daemon with file {}",
-        path.display()
-    )
+    format!("unable to configure the Docker daemon with file {}", path.display())
 }
 
 fn merge_text(flags: &mut Flags, bytes: &[u8]) -> Result<()> {
     let file: File = serde_json::from_slice(bytes)?;
-    let unknown: Vec<&str> = file
-        .unknown
-        .keys()
-        .map(String::as_str)
-        .filter(|name| !WITHOUT_MEANING.contains(name))
-        .collect();
+    let unknown: Vec<&str> =
+        file.unknown.keys().map(String::as_str).filter(|name| !WITHOUT_MEANING.contains(name)).collect();
     if !unknown.is_empty() {
-        bail!(
-            "the following directives don't match any configuration option: {}",
-            unknown.join(", ")
-        );
+        bail!("the following directives don't match any configuration option: {}", unknown.join(", "));
     }
     for name in file.unknown.keys() {
         eprintln!("sampan: warning: {name:?} of the configuration file has no meaning here");
     }
     let mut twice = Vec::new();
-    let ulimits: Vec<String> = file
-        .default_ulimits
-        .iter()
-        .map(|(name, l)| format!("{name}={}:{}", l.soft, l.hard))
-        .collect();
-    let pools: Vec<String> = file
-        .default_address_pools
-        .iter()
-        .map(|p| format!("base={},size={}", p.base, p.size))
-        .collect();
-    let log_opts: Vec<String> = file
-        .log_opts
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let shm = file
-        .default_shm_size
-        .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+    let ulimits: Vec<String> =
+        file.default_ulimits.iter().map(|(name, l)| format!("{name}={}:{}", l.soft, l.hard)).collect();
+    let pools: Vec<String> =
+        file.default_address_pools.iter().map(|p| format!("base={},size={}", p.base, p.size)).collect();
+    let log_opts: Vec<String> = file.log_opts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let shm = file.default_shm_size.map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
     macro_rules! one {
         ($($name:literal: $flag:expr, $value:expr;)*) => {$(
             if let Some(value) = $value {
@@ -247,15 +214,9 @@ mod tests {
     #[test]
     fn unknown_and_doubled_settings_are_errors() {
         let text = |args: &[&str], text| format!("{:#}", merged(args, text).unwrap_err());
+        assert_eq!(text(&[], r#"{"bib": 1}"#), "the following directives don't match any configuration option: bib");
         assert_eq!(
-            text(&[], r#"{"bib": 1}"#),
-            "the following directives don't match any configuration option: bib"
-        );
-        assert_eq!(
-            text(
-                &["--debug", "-H", "unix:///x"],
-                r#"{"debug": true, "hosts": ["fd://"]}"#
-            ),
+            text(&["--debug", "-H", "unix:///x"], r#"{"debug": true, "hosts": ["fd://"]}"#),
             "the following directives are specified both as a flag and in the configuration file: debug, hosts"
         );
         assert!(text(&[], "{").contains("EOF while parsing"));

@@ -6,12 +6,7 @@ use clap::{ArgAction, Parser};
 
 /// A container daemon that speaks the Docker Engine API.
 #[derive(Debug, Parser)]
-#[command(
-    name = "sampan daemon",
-    version,
-    disable_version_flag = true,
-    args_override_self = true
-)]
+#[command(name = "sampan daemon", version, disable_version_flag = true, args_override_self = true)]
 pub struct Flags {
     /// Where to listen: unix:///path, tcp://host:port or fd://; may be given several times
     #[arg(short = 'H', long = "host", value_name = "ADDRESS", action = ArgAction::Append)]
@@ -70,7 +65,7 @@ pub struct Flags {
     /// Seconds to wait for containers when shutting down
     #[arg(long, value_name = "SECONDS")]
     pub shutdown_timeout: Option<i64>,
-    /// Containers always outlive the daemon here; accepted for its own sake
+    /// Leave containers running when the daemon is asked to stop (they outlive its death in any case)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub live_restore: Option<bool>,
     /// Map users of containers to other users of the host

@@ -17,10 +17,7 @@ impl PidFile {
             && pid != std::process::id()
             && is_same_program(pid)
         {
-            bail!(
-                "process with PID {pid} is still running: {} exists",
-                path.display()
-            );
+            bail!("process with PID {pid} is still running: {} exists", path.display());
         }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(doing)?;
@@ -32,8 +29,7 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        let ours = fs::read_to_string(&self.0)
-            .is_ok_and(|text| text.trim() == std::process::id().to_string());
+        let ours = fs::read_to_string(&self.0).is_ok_and(|text| text.trim() == std::process::id().to_string());
         if ours {
             let _ = fs::remove_file(&self.0);
         }
@@ -58,10 +54,7 @@ mod tests {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "1\n").unwrap();
         let held = PidFile::write(&path).unwrap();
-        assert_eq!(
-            fs::read_to_string(&path).unwrap(),
-            std::process::id().to_string()
-        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), std::process::id().to_string());
         drop(held);
         assert!(!path.exists());
     }

@@ -51,8 +51,7 @@ impl Address {
                 let port = if port.is_empty() {
                     default_port
                 } else {
-                    port.parse()
-                        .with_context(|| format!("invalid bind address ({text}): port {port:?}"))?
+                    port.parse().with_context(|| format!("invalid bind address ({text}): port {port:?}"))?
                 };
                 Ok(Self::Tcp(format!("{host}:{port}")))
             }
@@ -66,18 +65,10 @@ impl Address {
             Self::Unix(path) => Ok(vec![bind_unix(path, group)?]),
             Self::Tcp(address) => {
                 let host = address.rsplit_once(':').map_or("", |(host, _)| host);
-                let target = if host == "localhost" {
-                    address.replacen("localhost", "127.0.0.1", 1)
-                } else {
-                    address.clone()
-                };
-                let socket = TcpListener::bind(&target)
-                    .with_context(|| format!("cannot listen at tcp://{address}"))?;
-                Ok(vec![Bound {
-                    fd: socket.into(),
-                    family: Family::Inet,
-                    path: None,
-                }])
+                let target =
+                    if host == "localhost" { address.replacen("localhost", "127.0.0.1", 1) } else { address.clone() };
+                let socket = TcpListener::bind(&target).with_context(|| format!("cannot listen at tcp://{address}"))?;
+                Ok(vec![Bound { fd: socket.into(), family: Family::Inet, path: None }])
             }
             Self::Passed => passed(),
         }
@@ -104,11 +95,7 @@ fn bind_unix(path: &Path, group: Option<&str>) -> Result<Bound> {
     let gid = group_of_socket(group)?;
     std::os::unix::fs::chown(path, Some(0), Some(gid)).with_context(doing)?;
     fs::set_permissions(path, Permissions::from_mode(0o660)).with_context(doing)?;
-    Ok(Bound {
-        fd: socket.into(),
-        family: Family::Unix,
-        path: Some(path.to_owned()),
-    })
+    Ok(Bound { fd: socket.into(), family: Family::Unix, path: Some(path.to_owned()) })
 }
 
 /// The group asked for must exist; the default one need not.
@@ -128,34 +115,22 @@ fn group_of_socket(group: Option<&str>) -> Result<u32> {
 fn find_group(table: &str, name: &str) -> Option<u32> {
     table.lines().find_map(|line| {
         let mut fields = line.split(':');
-        (fields.next() == Some(name))
-            .then(|| fields.nth(1)?.parse().ok())
-            .flatten()
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
     })
 }
 
 fn passed() -> Result<Vec<Bound>> {
     let sockets: Vec<OwnedFd> = sys::activation::listen_fds();
     if sockets.is_empty() {
-        bail!(
-            "no sockets found via socket activation: make sure the service was started by systemd"
-        );
+        bail!("no sockets found via socket activation: make sure the service was started by systemd");
     }
     sockets
         .into_iter()
         .map(|fd| {
-            let name =
-                rustix::net::getsockname(&fd).context("a passed descriptor is not a socket")?;
-            let family = if name.address_family() == rustix::net::AddressFamily::UNIX {
-                Family::Unix
-            } else {
-                Family::Inet
-            };
-            Ok(Bound {
-                fd,
-                family,
-                path: None,
-            })
+            let name = rustix::net::getsockname(&fd).context("a passed descriptor is not a socket")?;
+            let family =
+                if name.address_family() == rustix::net::AddressFamily::UNIX { Family::Unix } else { Family::Inet };
+            Ok(Bound { fd, family, path: None })
         })
         .collect()
 }
@@ -167,10 +142,7 @@ mod tests {
     #[test]
     fn addresses() {
         let parse = |text| Address::parse(text, false).unwrap();
-        assert_eq!(
-            parse("unix://"),
-            Address::Unix("/var/run/docker.sock".into())
-        );
+        assert_eq!(parse("unix://"), Address::Unix("/var/run/docker.sock".into()));
         assert_eq!(parse("unix:///a/b"), Address::Unix("/a/b".into()));
         assert_eq!(parse("fd://"), Address::Passed);
         assert_eq!(parse("tcp://"), Address::Tcp("localhost:2375".into()));
@@ -178,10 +150,7 @@ mod tests {
         assert_eq!(parse("tcp://[::1]:1"), Address::Tcp("[::1]:1".into()));
         assert_eq!(parse("tcp://[::1]"), Address::Tcp("[::1]:2375".into()));
         assert_eq!(parse("127.0.0.1:9"), Address::Tcp("127.0.0.1:9".into()));
-        assert_eq!(
-            Address::parse("tcp://", true).unwrap(),
-            Address::Tcp("localhost:2376".into())
-        );
+        assert_eq!(Address::parse("tcp://", true).unwrap(), Address::Tcp("localhost:2376".into()));
         assert!(Address::parse("http://x", false).is_err());
         assert!(Address::parse("tcp://x:y", false).is_err());
     }

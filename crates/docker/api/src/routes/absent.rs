@@ -19,10 +19,7 @@ pub async fn swarm_setup(_: Call) -> Answer {
 
 /// Leaving a swarm.
 pub async fn swarm_leave(_: Call) -> Answer {
-    Err(ApiError::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "This node is not part of a swarm",
-    ))
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "This node is not part of a swarm"))
 }
 
 /// `POST /build` and what belongs to it.
@@ -47,10 +44,7 @@ pub async fn plugins(_: Call) -> Answer {
 
 /// One plugin.
 pub async fn plugin(call: Call) -> Answer {
-    Err(ApiError::new(
-        StatusCode::NOT_FOUND,
-        format!("plugin {:?} not found", call.param("name")),
-    ))
+    Err(ApiError::new(StatusCode::NOT_FOUND, format!("plugin {:?} not found", call.param("name"))))
 }
 
 /// Changes of plugins.

@@ -36,7 +36,8 @@ fn with_stat(mut response: Response<Body>, stat: engine::PathStat) -> Answer {
         link_target: stat.link_target,
     };
     let text = base64::prelude::BASE64_STANDARD.encode(serde_json::to_vec(&stat).unwrap_or_default());
-    let value = HeaderValue::from_str(&text).map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+    let value =
+        HeaderValue::from_str(&text).map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     response.headers_mut().insert("X-Docker-Container-Path-Stat", value);
     Ok(response)
 }

@@ -64,7 +64,8 @@ pub async fn changes(call: Call) -> Answer {
         ChangeKind::Added => 1,
         ChangeKind::Deleted => 2,
     };
-    let listed: Vec<_> = changes.into_iter().map(|c| wire::FilesystemChange { kind: kind(c.kind), path: c.path }).collect();
+    let listed: Vec<_> =
+        changes.into_iter().map(|c| wire::FilesystemChange { kind: kind(c.kind), path: c.path }).collect();
     ok(&(!listed.is_empty()).then_some(listed))
 }
 
@@ -129,7 +130,8 @@ pub async fn update(call: Call) -> Answer {
         Some(policy) => Some(host::restart_in(&policy)?),
         None => None,
     };
-    let warnings = call.app.engine.update(&id, UpdateSpec { resources: host::resources_in(resources), restart }).await?;
+    let warnings =
+        call.app.engine.update(&id, UpdateSpec { resources: host::resources_in(resources), restart }).await?;
     ok(&wire::UpdateResponse { warnings: (!warnings.is_empty()).then_some(warnings) })
 }
 
@@ -154,8 +156,11 @@ pub async fn wait(call: Call) -> Answer {
 
 /// `DELETE /containers/{id}`.
 pub async fn remove(call: Call) -> Answer {
-    let options =
-        RemoveOptions { force: call.query.truth("force"), volumes: call.query.truth("v"), link: call.query.truth("link") };
+    let options = RemoveOptions {
+        force: call.query.truth("force"),
+        volumes: call.query.truth("v"),
+        link: call.query.truth("link"),
+    };
     call.app.engine.remove(call.param("id"), options).await?;
     no_content()
 }

@@ -1,7 +1,7 @@
 //! Processes started in running containers.
 
-use docker_types::exec as wire;
 use docker_types::IdResponse;
+use docker_types::exec as wire;
 use engine::{ExecSpec, ExecStart, ExecState};
 use http::StatusCode;
 
@@ -93,12 +93,23 @@ mod tests {
     #[test]
     fn an_exit_code_is_null_until_there_is_one() {
         let shown = |state| {
-            let exec = engine::Exec { id: "e".into(), container: "c".into(), spec: ExecSpec { cmd: vec!["ls".into(), "-l".into()], ..Default::default() }, state };
+            let exec = engine::Exec {
+                id: "e".into(),
+                container: "c".into(),
+                spec: ExecSpec { cmd: vec!["ls".into(), "-l".into()], ..Default::default() },
+                state,
+            };
             serde_json::to_value(view(exec)).unwrap()
         };
         let running = shown(ExecState::Running { pid: 7 });
-        assert_eq!((&running["ExitCode"], &running["Pid"], &running["Running"]), (&serde_json::Value::Null, &7.into(), &true.into()));
-        assert_eq!(running["ProcessConfig"], serde_json::json!({"tty": false, "entrypoint": "ls", "arguments": ["-l"], "privileged": false}));
+        assert_eq!(
+            (&running["ExitCode"], &running["Pid"], &running["Running"]),
+            (&serde_json::Value::Null, &7.into(), &true.into())
+        );
+        assert_eq!(
+            running["ProcessConfig"],
+            serde_json::json!({"tty": false, "entrypoint": "ls", "arguments": ["-l"], "privileged": false})
+        );
         assert_eq!(shown(ExecState::Exited { pid: 7, code: 3 })["ExitCode"], 3);
     }
 }

@@ -51,7 +51,10 @@ pub async fn remove(call: Call) -> Answer {
 pub async fn prune(call: Call) -> Answer {
     let pruned = call.app.engine.images_prune(translate::filters(call.query.filters()?)).await?;
     let removed: Vec<_> = pruned.removed.into_iter().map(view::removed).collect();
-    ok(&wire::PruneReport { images_deleted: (!removed.is_empty()).then_some(removed), space_reclaimed: pruned.reclaimed })
+    ok(&wire::PruneReport {
+        images_deleted: (!removed.is_empty()).then_some(removed),
+        space_reclaimed: pruned.reclaimed,
+    })
 }
 
 /// `POST /images/load`.

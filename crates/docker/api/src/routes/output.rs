@@ -73,7 +73,9 @@ pub async fn attach_websocket(_: Call) -> Answer {
 /// Height and width of a terminal.
 pub fn size(call: &Call) -> Result<(u16, u16), ApiError> {
     let side = |name: &str| {
-        call.query.number::<u16>(name)?.ok_or_else(|| ApiError::bad_request(format!("invalid resize {name}: a number is needed")))
+        call.query
+            .number::<u16>(name)?
+            .ok_or_else(|| ApiError::bad_request(format!("invalid resize {name}: a number is needed")))
     };
     Ok((side("h")?, side("w")?))
 }

@@ -15,7 +15,8 @@ use crate::translate::progress::status;
 fn auth(headers: &HeaderMap) -> Option<RegistryAuth> {
     let text = headers.get("x-registry-auth")?.to_str().ok()?.trim();
     let alphabet = base64::alphabet::URL_SAFE;
-    let lenient = base64::engine::GeneralPurposeConfig::new().with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent);
+    let lenient = base64::engine::GeneralPurposeConfig::new()
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent);
     let bytes = base64::engine::GeneralPurpose::new(&alphabet, lenient)
         .decode(text)
         .or_else(|_| base64::engine::GeneralPurpose::new(&base64::alphabet::STANDARD, lenient).decode(text))
@@ -124,7 +125,11 @@ mod tests {
     #[test]
     fn credentials_are_read_in_every_alphabet() {
         let json = br#"{"username":"me","password":"??>>","serveraddress":"r"}"#;
-        for text in [base64::prelude::BASE64_URL_SAFE.encode(json), base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(json), base64::prelude::BASE64_STANDARD.encode(json)] {
+        for text in [
+            base64::prelude::BASE64_URL_SAFE.encode(json),
+            base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(json),
+            base64::prelude::BASE64_STANDARD.encode(json),
+        ] {
             let read = auth(&header(&text)).unwrap();
             assert_eq!((read.username.as_str(), read.password.as_str(), read.server.as_str()), ("me", "??>>", "r"));
         }

@@ -45,7 +45,8 @@ pub async fn version(call: Call) -> Answer {
         ("Os", "linux"),
         ("KernelVersion", &kernel_version),
     ];
-    let details: BTreeMap<_, _> = details.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let details: BTreeMap<_, _> =
+        details.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     ok(&wire::Version {
         platform: wire::Platform { name: "Sampan".to_owned() },
         components: vec![wire::Component { name: "Engine".to_owned(), version: version.clone(), details }],
@@ -104,7 +105,8 @@ pub async fn events(call: Call) -> Answer {
 /// `GET /system/df`.
 pub async fn disk_usage(call: Call) -> Answer {
     let types = call.query.all("type");
-    if let Some(unknown) = types.iter().find(|t| !["container", "image", "volume", "build-cache"].contains(&t.as_str())) {
+    if let Some(unknown) = types.iter().find(|t| !["container", "image", "volume", "build-cache"].contains(&t.as_str()))
+    {
         return Err(ApiError::bad_request(format!("unknown object type: {unknown}")));
     }
     let wanted = |kind: &str| types.is_empty() || types.iter().any(|t| t == kind);

@@ -77,7 +77,11 @@ async fn carry_input(mut reader: ReadHalf<TokioIo<Upgraded>>, sink: Option<Input
     }
 }
 
-async fn carry_output(mut writer: WriteHalf<TokioIo<Upgraded>>, mut output: engine::OutputStream, tty: bool) -> io::Result<()> {
+async fn carry_output(
+    mut writer: WriteHalf<TokioIo<Upgraded>>,
+    mut output: engine::OutputStream,
+    tty: bool,
+) -> io::Result<()> {
     while let Some((stream, piece)) = output.next().await {
         match (tty, stream) {
             (true, _) => writer.write_all(&piece).await?,

@@ -43,7 +43,8 @@ fn write(record: &LogRecord, format: Format) -> Bytes {
         let _ = write!(prefix, "{:.9} ", record.time);
     }
     if format.details {
-        let pairs: Vec<String> = record.attributes.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+        let pairs: Vec<String> =
+            record.attributes.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
         let _ = write!(prefix, "{} ", pairs.join(","));
     }
     let line = if prefix.is_empty() {

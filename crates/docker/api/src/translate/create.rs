@@ -88,7 +88,8 @@ fn health_in(health: HealthConfig) -> Result<engine::HealthConfig, ApiError> {
         timeout: duration("Timeout", health.timeout)?,
         start_period: duration("StartPeriod", health.start_period)?,
         start_interval: duration("StartInterval", health.start_interval)?,
-        retries: u32::try_from(health.retries).map_err(|_| ApiError::bad_request("Retries in Healthcheck cannot be negative"))?,
+        retries: u32::try_from(health.retries)
+            .map_err(|_| ApiError::bad_request("Retries in Healthcheck cannot be negative"))?,
     })
 }
 
@@ -175,9 +176,18 @@ mod tests {
 
     #[test]
     fn bad_ports_and_health_checks_are_refused() {
-        assert_eq!(config(json!({"ExposedPorts": {"x/tcp": {}}})).unwrap_err(), "invalid port specification: \"x/tcp\"");
-        assert_eq!(config(json!({"Healthcheck": {"Interval": 5}})).unwrap_err(), "Interval in Healthcheck cannot be less than 1ms");
-        assert_eq!(config(json!({"Healthcheck": {"Retries": -1}})).unwrap_err(), "Retries in Healthcheck cannot be negative");
+        assert_eq!(
+            config(json!({"ExposedPorts": {"x/tcp": {}}})).unwrap_err(),
+            "invalid port specification: \"x/tcp\""
+        );
+        assert_eq!(
+            config(json!({"Healthcheck": {"Interval": 5}})).unwrap_err(),
+            "Interval in Healthcheck cannot be less than 1ms"
+        );
+        assert_eq!(
+            config(json!({"Healthcheck": {"Retries": -1}})).unwrap_err(),
+            "Retries in Healthcheck cannot be negative"
+        );
     }
 
     #[test]

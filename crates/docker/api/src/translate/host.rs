@@ -28,7 +28,10 @@ macro_rules! resources_in {
             nano_cpus: $from.nano_cpus,
             cgroup_parent: $from.cgroup_parent,
             blkio_weight: $from.blkio_weight,
-            blkio_weight_device: each($from.blkio_weight_device, |d| engine::DeviceWeight { path: d.path, weight: d.weight }),
+            blkio_weight_device: each($from.blkio_weight_device, |d| engine::DeviceWeight {
+                path: d.path,
+                weight: d.weight,
+            }),
             blkio_read_bps: each($from.blkio_device_read_bps, rate_in),
             blkio_write_bps: each($from.blkio_device_write_bps, rate_in),
             blkio_read_iops: each($from.blkio_device_read_iops, rate_in),
@@ -158,7 +161,9 @@ fn mount_in(mount: wire::Mount) -> Result<engine::Mount, ApiError> {
             no_copy: o.no_copy,
             labels: o.labels.unwrap_or_default(),
             subpath: o.subpath,
-            driver: o.driver_config.map(|d| engine::VolumeDriver { name: d.name, options: d.options.unwrap_or_default() }),
+            driver: o
+                .driver_config
+                .map(|d| engine::VolumeDriver { name: d.name, options: d.options.unwrap_or_default() }),
         }),
         tmpfs: mount.tmpfs_options.map(|o| engine::TmpfsOptions {
             size: o.size_bytes,
@@ -231,7 +236,10 @@ fn device_request_out(request: engine::DeviceRequest) -> wire::DeviceRequest {
 /// Where ports are to be published.
 fn bindings_out(host: &engine::HostConfig) -> wire::PortMap {
     let to = |b: &engine::PortBinding| wire::PortBinding { host_ip: b.host_ip.clone(), host_port: b.host_port.clone() };
-    host.port_bindings.iter().map(|(port, bindings)| (port.to_string(), Some(bindings.iter().map(to).collect()))).collect()
+    host.port_bindings
+        .iter()
+        .map(|(port, bindings)| (port.to_string(), Some(bindings.iter().map(to).collect())))
+        .collect()
 }
 
 /// The host configuration as inspection shows it.
@@ -342,7 +350,8 @@ mod tests {
             let expected = if name == "CapAdd" { json!(["ALL"]) } else { value.clone() };
             assert_eq!(shown[name], expected, "{name}");
         }
-        for name in ["VolumesFrom", "CapDrop", "GroupAdd", "Links", "SecurityOpt", "DeviceRequests", "MemorySwappiness"] {
+        for name in ["VolumesFrom", "CapDrop", "GroupAdd", "Links", "SecurityOpt", "DeviceRequests", "MemorySwappiness"]
+        {
             assert_eq!(shown[name], Value::Null, "{name}");
         }
         for name in ["Dns", "DnsSearch", "Devices", "BlkioWeightDevice"] {

@@ -206,7 +206,8 @@ mod tests {
             exposed_ports: ["80/tcp", "53/udp"].iter().map(|p| p.parse().unwrap()).collect(),
             ..engine::Config::default()
         };
-        let view = engine::NetworkView { ports: vec![bound(80, "127.0.0.1:8080"), bound(90, "[::]:1")], ..Default::default() };
+        let view =
+            engine::NetworkView { ports: vec![bound(80, "127.0.0.1:8080"), bound(90, "[::]:1")], ..Default::default() };
         let shown = serde_json::to_value(network_settings(&view, &config, true)).unwrap();
         assert_eq!(
             shown["Ports"],

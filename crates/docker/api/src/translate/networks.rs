@@ -39,7 +39,8 @@ pub fn spec_in(request: wire::CreateRequest) -> Result<engine::NetworkSpec, ApiE
 
 fn pool_in(pool: wire::IpamPool) -> Result<engine::IpamPool, ApiError> {
     let subnet = |what: &str, text: &str| {
-        text.parse::<engine::Subnet>().map_err(|_| ApiError::bad_request(format!("invalid {what} {text}: invalid CIDR block")))
+        text.parse::<engine::Subnet>()
+            .map_err(|_| ApiError::bad_request(format!("invalid {what} {text}: invalid CIDR block")))
     };
     let address = |what: &str, text: &str| {
         text.parse::<IpAddr>().map_err(|_| ApiError::bad_request(format!("invalid {what} address: {text:?}")))
@@ -49,7 +50,9 @@ fn pool_in(pool: wire::IpamPool) -> Result<engine::IpamPool, ApiError> {
         subnet: subnet("subnet", &pool.subnet)?,
         range: (!pool.ip_range.is_empty()).then(|| subnet("ip-range", &pool.ip_range)).transpose()?,
         gateway: (!pool.gateway.is_empty()).then(|| address("gateway", &pool.gateway)).transpose()?,
-        reserved: reserved.map(|(name, text)| Ok((name, address("auxiliary", &text)?))).collect::<Result<_, ApiError>>()?,
+        reserved: reserved
+            .map(|(name, text)| Ok((name, address("auxiliary", &text)?)))
+            .collect::<Result<_, ApiError>>()?,
     })
 }
 
@@ -84,7 +87,8 @@ pub fn network(network: engine::Network, endpoints: Vec<engine::Endpoint>) -> wi
 }
 
 fn pool_out(pool: engine::IpamPool) -> wire::IpamPool {
-    let reserved: BTreeMap<_, _> = pool.reserved.into_iter().map(|(name, address)| (name, address.to_string())).collect();
+    let reserved: BTreeMap<_, _> =
+        pool.reserved.into_iter().map(|(name, address)| (name, address.to_string())).collect();
     wire::IpamPool {
         subnet: pool.subnet.to_string(),
         ip_range: pool.range.map(|range| range.to_string()).unwrap_or_default(),
@@ -116,7 +120,8 @@ pub fn volume(volume: engine::Volume) -> volume::Volume {
         name: volume.name,
         options: non_empty_map(volume.options),
         scope: "local".to_owned(),
-        usage_data: usage.map(|(size, references)| volume::UsageData { ref_count: widen(references), size: widen(size) }),
+        usage_data: usage
+            .map(|(size, references)| volume::UsageData { ref_count: widen(references), size: widen(size) }),
     }
 }
 
@@ -131,7 +136,8 @@ mod tests {
 
     #[test]
     fn pools_are_read_or_refused() {
-        let read = spec(json!({"Name": "n", "IPAM": {"Config": [{"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}]}})).unwrap();
+        let read =
+            spec(json!({"Name": "n", "IPAM": {"Config": [{"Subnet": "10.9.0.0/24", "Gateway": "10.9.0.1"}]}})).unwrap();
         assert_eq!(read.ipam.pools[0].subnet.to_string(), "10.9.0.0/24");
         assert_eq!(
             spec(json!({"IPAM": {"Config": [{"Subnet": "10.9.0"}]}})).unwrap_err(),

@@ -7,7 +7,9 @@ use serde_json::json;
 /// The line, or two, that tell it.
 pub fn lines(progress: Progress) -> Vec<JsonMessage> {
     match progress {
-        Progress::PullingFrom { tag, repository } => vec![JsonMessage { id: tag, ..status(format!("Pulling from {repository}")) }],
+        Progress::PullingFrom { tag, repository } => {
+            vec![JsonMessage { id: tag, ..status(format!("Pulling from {repository}")) }]
+        }
         Progress::PushTo { repository } => vec![status(format!("The push refers to repository [{repository}]"))],
         Progress::Layer { id, step } => vec![layer(id, &step)],
         Progress::Digest(digest) => vec![status(format!("Digest: {digest}"))],
@@ -15,7 +17,11 @@ pub fn lines(progress: Progress) -> Vec<JsonMessage> {
             let aux = json!({"Tag": tag, "Digest": digest, "Size": size});
             vec![
                 status(format!("{tag}: digest: {digest} size: {size}")),
-                JsonMessage { progress_detail: Some(ProgressDetail::default()), aux: Some(aux), ..JsonMessage::default() },
+                JsonMessage {
+                    progress_detail: Some(ProgressDetail::default()),
+                    aux: Some(aux),
+                    ..JsonMessage::default()
+                },
             ]
         }
         Progress::Status(text) => vec![status(text)],
@@ -101,7 +107,10 @@ mod tests {
             shown(Progress::PullingFrom { tag: "12".into(), repository: "library/debian".into() }),
             [r#"{"status":"Pulling from library/debian","id":"12"}"#]
         );
-        assert_eq!(layer(LayerStep::PullingFsLayer), [r#"{"status":"Pulling fs layer","progressDetail":{},"id":"abc"}"#]);
+        assert_eq!(
+            layer(LayerStep::PullingFsLayer),
+            [r#"{"status":"Pulling fs layer","progressDetail":{},"id":"abc"}"#]
+        );
         assert_eq!(
             layer(LayerStep::Downloading { current: 50, total: 100 }),
             [format!(
@@ -122,7 +131,14 @@ mod tests {
 
     #[test]
     fn sizes_have_four_digits() {
-        for (bytes, text) in [(0, "0B"), (999, "999B"), (1000, "1kB"), (1234567, "1.235MB"), (12_345_678, "12.35MB"), (123_456_789, "123.5MB")] {
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1kB"),
+            (1234567, "1.235MB"),
+            (12_345_678, "12.35MB"),
+            (123_456_789, "123.5MB"),
+        ] {
             assert_eq!(human(bytes), text);
         }
     }

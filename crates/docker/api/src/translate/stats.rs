@@ -1,7 +1,5 @@
 //! Readings of resource use.
 
-use std::collections::BTreeMap;
-
 use docker_types::stats as wire;
 
 use super::time;
@@ -21,7 +19,13 @@ macro_rules! entries {
 /// A sample with the one before it. A container that does not run has only its name.
 pub fn stats(stats: engine::Stats) -> wire::Stats {
     let never = super::time_or_never(None);
-    let mut shown = wire::Stats { name: format!("/{}", stats.name), id: stats.id, read: never.clone(), preread: never, ..Default::default() };
+    let mut shown = wire::Stats {
+        name: format!("/{}", stats.name),
+        id: stats.id,
+        read: never.clone(),
+        preread: never,
+        ..Default::default()
+    };
     if let Some(previous) = stats.previous {
         shown.preread = time(previous.time);
         shown.precpu_stats = cpu(&previous);

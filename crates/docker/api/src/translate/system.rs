@@ -109,7 +109,19 @@ mod tests {
     #[test]
     fn information_has_every_field_that_clients_read() {
         let shown = serde_json::to_value(info(engine::Info::default())).unwrap();
-        for name in ["ID", "NCPU", "MemTotal", "CPUShares", "CPUSet", "IPv4Forwarding", "NFd", "NGoroutines", "CDISpecDirs", "OSType", "Labels"] {
+        for name in [
+            "ID",
+            "NCPU",
+            "MemTotal",
+            "CPUShares",
+            "CPUSet",
+            "IPv4Forwarding",
+            "NFd",
+            "NGoroutines",
+            "CDISpecDirs",
+            "OSType",
+            "Labels",
+        ] {
             assert!(shown.get(name).is_some(), "{name}");
         }
         assert_eq!(shown["Warnings"], serde_json::Value::Null);
