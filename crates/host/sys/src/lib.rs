@@ -2,5 +2,6 @@
 
 pub mod activation;
 pub mod bpf;
+pub mod netns;
 pub mod seccomp;
 pub mod signals;
