@@ -33,6 +33,14 @@ pub enum Error {
     Predefined(String),
     #[error("error while removing network: network {network} has active endpoints ({endpoints})")]
     InUse { network: String, endpoints: String },
+    #[error("only one instance of \"{0}\" network is allowed")]
+    OnlyOne(String),
+    #[error("cannot create network: bridge name {bridge} is used by network {network}")]
+    BridgeTaken { bridge: String, network: String },
+    #[error("device {0} exists and is not a bridge")]
+    NotABridge(String),
+    #[error("no device for {0} in the sandbox")]
+    NoDevice(String),
     #[error("{0}")]
     BadSpec(String),
     #[error("plugin \"{0}\" not found")]
@@ -67,11 +75,12 @@ pub enum Error {
         endpoint: String,
         source: Box<Error>,
     },
-    #[error("Bind for {0} failed: port is already allocated")]
-    PortAllocated(SocketAddr),
-    #[error("failed to bind host port {host}/{protocol}: {source}")]
+    #[error("Bind for {ip}:{port} failed: port is already allocated")]
+    PortAllocated { ip: IpAddr, port: u16 },
+    #[error("failed to bind host port for {host}:{container}/{protocol}: {}", plain(.source))]
     PortBind {
         host: SocketAddr,
+        container: SocketAddr,
         protocol: &'static str,
         source: std::io::Error,
     },
@@ -90,12 +99,41 @@ pub enum Error {
         source: std::io::Error,
     },
     #[error("network database: {0}")]
-    Database(#[from] Box<redb::Error>),
+    Database(Box<redb::Error>),
     #[error("network {id} in the database: {source}")]
     Record {
         id: String,
         source: serde_json::Error,
     },
+}
+
+/// The error in docker's words, which carry no number.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+        std::io::ErrorKind::AddrNotAvailable => "cannot assign requested address".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+pub(crate) fn netlink_error(action: impl Into<String>) -> impl FnOnce(netlink::Error) -> Error {
+    let action = action.into();
+    move |source| Error::Netlink { action, source }
+}
+
+pub(crate) fn io_error<E: Into<std::io::Error>>(
+    action: impl Into<String>,
+) -> impl FnOnce(E) -> Error {
+    let action = action.into();
+    move |source| Error::Io {
+        action,
+        source: source.into(),
+    }
+}
+
+pub(crate) fn database_error<E: Into<redb::Error>>(source: E) -> Error {
+    Error::Database(Box::new(source.into()))
 }
 
 impl Error {
@@ -109,6 +147,8 @@ impl Error {
             | Error::Predefined(_)
             | Error::InUse { .. }
             | Error::PoolOverlaps
+            | Error::OnlyOne(_)
+            | Error::BridgeTaken { .. }
             | Error::AddressInUse(_)
             | Error::AlreadyConnected { .. } => Kind::Denied,
             Error::Ambiguous(..)
@@ -120,8 +160,11 @@ impl Error {
             Error::PoolsExhausted | Error::AddressesExhausted { .. } => Kind::Unavailable,
             Error::Publish { source, .. } => source.kind(),
             // dockerd answers 500 to a port that is taken
-            Error::PortAllocated(_) | Error::PortBind { .. } | Error::NoFreePort => Kind::Internal,
+            Error::PortAllocated { .. } | Error::PortBind { .. } | Error::NoFreePort => {
+                Kind::Internal
+            }
             Error::Unimplemented(_) => Kind::Unimplemented,
+            Error::NotABridge(_) | Error::NoDevice(_) => Kind::Internal,
             Error::Netlink { .. }
             | Error::Io { .. }
             | Error::Database(_)

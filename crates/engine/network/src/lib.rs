@@ -13,16 +13,23 @@
 //! All calls are synchronous and short (no more than a few milliseconds); callers on an async runtime may call
 //! them directly where the documentation says so and otherwise from a blocking thread.
 
+mod binding;
+mod bridge;
 mod config;
 mod endpoint;
 mod error;
 pub mod files;
+mod firewall;
+mod ipam;
 mod network;
 mod networks;
+mod pool;
 mod ports;
+mod records;
+mod sandbox;
 
 pub use config::{AddressPool, NetworkConfig};
-pub use endpoint::{AttachRequest, Endpoint, EndpointId, Live, MacAddr};
+pub use endpoint::{AttachRequest, BadMac, Endpoint, EndpointId, Live, MacAddr};
 pub use error::{Error, Kind, Result};
 pub use network::{
     Driver, Ipam, IpamPool, Network, NetworkId, NetworkSpec, Subnet, Subnet4, Subnet6,

@@ -8,6 +8,9 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+use crate::firewall::BridgeFacts;
+
 /// Identity of a network: 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -139,6 +142,39 @@ fn mask6(prefix: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
 }
 
+impl Subnet {
+    pub fn v4(self) -> Option<Subnet4> {
+        match self {
+            Subnet::V4(subnet) => Some(subnet),
+            Subnet::V6(_) => None,
+        }
+    }
+
+    pub fn v6(self) -> Option<Subnet6> {
+        match self {
+            Subnet::V6(subnet) => Some(subnet),
+            Subnet::V4(_) => None,
+        }
+    }
+
+    pub fn contains(self, addr: IpAddr) -> bool {
+        match (self, addr) {
+            (Subnet::V4(subnet), IpAddr::V4(addr)) => subnet.contains(addr),
+            (Subnet::V6(subnet), IpAddr::V6(addr)) => subnet.contains(addr),
+            _ => false,
+        }
+    }
+
+    /// Whether the other is a part of this one.
+    pub fn covers(self, other: Subnet) -> bool {
+        match (self, other) {
+            (Subnet::V4(a), Subnet::V4(b)) => a.contains(b.base) && a.prefix <= b.prefix,
+            (Subnet::V6(a), Subnet::V6(b)) => a.contains(b.base) && a.prefix <= b.prefix,
+            _ => false,
+        }
+    }
+}
+
 impl FromStr for Subnet {
     type Err = BadSubnet;
 
@@ -231,6 +267,70 @@ pub struct IpamPool {
     pub reserved: BTreeMap<String, IpAddr>,
 }
 
+impl IpamPool {
+    /// A subnet and nothing else.
+    pub fn of(subnet: Subnet) -> Self {
+        IpamPool {
+            subnet,
+            range: None,
+            gateway: None,
+            reserved: BTreeMap::new(),
+        }
+    }
+
+    /// Refuses ranges, gateways and reserved addresses that are not of the subnet.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let bad = |what: String| Error::BadSpec(format!("invalid network config:\n{what}"));
+        if let Some(range) = self.range
+            && !self.subnet.covers(range)
+        {
+            return Err(bad(format!(
+                "invalid ip-range {range}: parent subnet is {}",
+                self.subnet
+            )));
+        }
+        if let Some(gateway) = self.gateway
+            && !self.subnet.contains(gateway)
+        {
+            return Err(bad(format!(
+                "invalid gateway {gateway}: parent subnet is {}",
+                self.subnet
+            )));
+        }
+        for (name, addr) in &self.reserved {
+            if !self.subnet.contains(*addr) {
+                return Err(bad(format!(
+                    "invalid auxiliary address {name}: parent subnet is {}",
+                    self.subnet
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first address that is not reserved, for the gateway.
+    pub(crate) fn first_free(&self) -> Option<IpAddr> {
+        let free = |addr: &IpAddr| !self.reserved.values().any(|reserved| reserved == addr);
+        match self.subnet {
+            Subnet::V4(subnet) => {
+                let first = subnet
+                    .base()
+                    .to_bits()
+                    .checked_add(u32::from(subnet.prefix() < 31))?;
+                let mut all =
+                    (first..=subnet.last().to_bits()).map(|bits| Ipv4Addr::from_bits(bits).into());
+                all.find(free)
+            }
+            Subnet::V6(subnet) => {
+                let first = subnet.base().to_bits().checked_add(1)?;
+                let mut all =
+                    (first..=subnet.last().to_bits()).map(|bits| Ipv6Addr::from_bits(bits).into());
+                all.find(free)
+            }
+        }
+    }
+}
+
 /// How a network's addresses are managed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ipam {
@@ -302,6 +402,71 @@ impl Network {
         })
     }
 
+    /// MTU of its devices; 0 means the kernel's default.
+    pub fn mtu(&self) -> u32 {
+        self.options
+            .get(option::MTU)
+            .and_then(|mtu| mtu.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Whether its containers may talk to each other.
+    pub fn icc(&self) -> bool {
+        self.is_on(option::ICC)
+    }
+
+    /// Whether its containers' addresses are hidden behind the host's.
+    pub fn masquerades(&self) -> bool {
+        self.is_on(option::MASQUERADE)
+    }
+
+    /// Host address of ports that are published without one, if it says so.
+    pub(crate) fn host_binding(&self) -> Option<IpAddr> {
+        self.options
+            .get(option::HOST_BINDING)
+            .and_then(|addr| addr.parse().ok())
+    }
+
+    /// A container's IPv4 gateway; none on an internal network.
+    pub(crate) fn gateway4(&self) -> Option<Ipv4Addr> {
+        let (pool, _) = self.pool4().filter(|_| !self.internal)?;
+        match pool
+            .reserved
+            .get(option::DEFAULT_GATEWAY)
+            .or(pool.gateway.as_ref())
+        {
+            Some(IpAddr::V4(addr)) => Some(*addr),
+            _ => None,
+        }
+    }
+
+    /// A container's IPv6 gateway; none on an internal network.
+    pub(crate) fn gateway6(&self) -> Option<Ipv6Addr> {
+        let (pool, _) = self.pool6().filter(|_| !self.internal)?;
+        match pool.gateway {
+            Some(IpAddr::V6(addr)) => Some(addr),
+            _ => None,
+        }
+    }
+
+    /// What the firewall has to know of it.
+    pub(crate) fn facts(&self) -> BridgeFacts {
+        BridgeFacts {
+            bridge: self.bridge.clone(),
+            subnet4: self.pool4().map(|(_, subnet)| subnet),
+            subnet6: self.pool6().map(|(_, subnet)| subnet),
+            internal: self.internal,
+            icc: self.icc(),
+            masquerade: self.masquerades(),
+        }
+    }
+
+    fn is_on(&self, option: &str) -> bool {
+        self.options.get(option).is_none_or(|value| {
+            matches!(value.as_str(), "true" | "1" | "t" | "T" | "True" | "TRUE")
+        })
+    }
+
     /// The first IPv6 pool.
     pub fn pool6(&self) -> Option<(&IpamPool, Subnet6)> {
         self.ipam.pools.iter().find_map(|pool| match pool.subnet {
@@ -309,6 +474,17 @@ impl Network {
             Subnet::V4(_) => None,
         })
     }
+}
+
+/// Driver options that mean something here.
+pub(crate) mod option {
+    pub const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+    pub const ICC: &str = "com.docker.network.bridge.enable_icc";
+    pub const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
+    pub const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
+    pub const MTU: &str = "com.docker.network.driver.mtu";
+    /// Name under which docker keeps a gateway that is not the bridge.
+    pub const DEFAULT_GATEWAY: &str = "DefaultGatewayIPv4";
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use netlink_packet_core::{Emitable, Parseable};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridge, InfoData, InfoKind, InfoVeth,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridge, InfoBridgePort, InfoData, InfoKind,
+    InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -125,8 +125,9 @@ pub fn link_up(index: u32) -> Request {
     request(format!("set link {index} up"), NEWLINK, 0, &message)
 }
 
-/// Turns a link on by name, without an IPv6 address of its own making.
-pub fn port_up(name: &str) -> Request {
+/// Turns a bridge's port on by name, without an IPv6 address of its own making; an isolated port exchanges nothing with
+/// other isolated ports.
+pub fn port_up(name: &str, isolated: bool) -> Request {
     let mut message = named(name);
     message.header.flags = LinkFlags::Up;
     message.header.change_mask = LinkFlags::Up;
@@ -135,6 +136,14 @@ pub fn port_up(name: &str) -> Request {
         .push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(
             vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)],
         )]));
+    if isolated {
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(
+                true,
+            )])),
+        ]));
+    }
     request(format!("set link {name} up"), NEWLINK, 0, &message)
 }
 

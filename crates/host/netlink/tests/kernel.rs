@@ -312,7 +312,7 @@ fn a_pair_joins_a_bridge_with_another_namespace() {
             route::add_address(bridge.index, "10.0.0.1".parse().unwrap(), 24),
             route::link_up(bridge.index),
             route::add_veth(near, Some(bridge.index), far, netns, Some(2), 1400),
-            route::port_up("veth0"),
+            route::port_up("veth0", true),
         ]
         .into_iter()
         .collect();

@@ -1,0 +1,232 @@
+//! Sandboxes: network namespaces with loopback up and, for a bridge network, a virtual Ethernet pair already in place.
+//!
+//! Making one costs the kernel more than a millisecond, so a few per network are made ahead by a thread of their own;
+//! taking one from there and giving it its address is all that is left to do when a container starts. A sandbox that
+//! nobody holds a descriptor of dies, and its pair with it: that is the only way pairs are removed here.
+//!
+//! A namespace is made by a thread that moves itself into it and ends; no other thread ever leaves the host's.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use netlink::{Batch, Protocol, Socket, route};
+
+use crate::bridge;
+use crate::error::{Error, Result, io_error, netlink_error};
+use crate::network::NetworkId;
+use crate::networks::random_hex;
+
+/// Index of the device that is made together with a namespace.
+pub(crate) const FIRST_DEVICE: u32 = 2;
+/// How long a sandbox that was handed out may wait for its `attach` and still be found prepared.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a virtual Ethernet pair is made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plug {
+    pub network: NetworkId,
+    pub bridge_index: u32,
+    pub mtu: u32,
+    pub ipv6: bool,
+    /// Containers of this network may not talk to each other.
+    pub isolated: bool,
+}
+
+/// A sandbox that no container has yet.
+pub(crate) struct Sandbox {
+    pub netns: OwnedFd,
+    /// A socket inside, and what the sandbox is plugged into.
+    pub inside: Socket,
+    pub plug: Option<Plug>,
+}
+
+/// Makes a sandbox, plugged in or not.
+pub(crate) fn make(plug: Option<Plug>) -> Result<Sandbox> {
+    apart(move || {
+        let mut outside =
+            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        sys::netns::unshare().map_err(io_error("make network namespace"))?;
+        let netns = sys::netns::current().map_err(io_error("open new network namespace"))?;
+        let mut inside =
+            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        allow_ordinary_use();
+        let mut batch = Batch::new();
+        batch.push(route::link_up(route::LOOPBACK));
+        if let Some(plug) = &plug {
+            with_ipv6(plug.ipv6, || {
+                connect(
+                    &mut outside,
+                    netns.as_fd(),
+                    plug,
+                    "eth0",
+                    Some(FIRST_DEVICE),
+                )
+            })?;
+            batch.push(route::link_up(FIRST_DEVICE));
+        }
+        inside
+            .run(&batch)
+            .map_err(netlink_error("bring up links of a sandbox"))?;
+        Ok(Sandbox {
+            netns,
+            inside,
+            plug,
+        })
+    })
+}
+
+/// Plugs a namespace that is in use into one more network. Returns a socket inside and the new device's name and index.
+pub(crate) fn plug_in(netns: BorrowedFd<'_>, plug: Plug) -> Result<(Socket, String, u32)> {
+    let netns = netns
+        .try_clone_to_owned()
+        .map_err(io_error("duplicate network namespace"))?;
+    apart(move || {
+        let mut outside =
+            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        sys::netns::enter(netns.as_fd()).map_err(io_error("enter network namespace"))?;
+        let mut inside =
+            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        let failed = || netlink_error("list links of a sandbox");
+        let links = route::links(&mut inside).map_err(failed())?;
+        let free = |name: &String| !links.iter().any(|link| link.name == *name);
+        let name = (0..)
+            .map(|n| format!("eth{n}"))
+            .find(free)
+            .unwrap_or_default();
+        with_ipv6(plug.ipv6, || {
+            connect(&mut outside, netns.as_fd(), &plug, &name, None)
+        })?;
+        let link = route::link_named(&mut inside, &name).map_err(failed())?;
+        let index = link
+            .map(|link| link.index)
+            .ok_or_else(|| Error::NoDevice(name.clone()))?;
+        inside
+            .run_one(route::link_up(index))
+            .map_err(netlink_error("bring up a link of a sandbox"))?;
+        Ok((inside, name, index))
+    })
+}
+
+/// Removes a device from a namespace that goes on living; this waits some milliseconds for the kernel.
+pub(crate) fn unplug(netns: BorrowedFd<'_>, device: &str) -> Result<()> {
+    let netns = netns
+        .try_clone_to_owned()
+        .map_err(io_error("duplicate network namespace"))?;
+    let device = device.to_owned();
+    apart(move || {
+        sys::netns::enter(netns.as_fd()).map_err(io_error("enter network namespace"))?;
+        let mut inside =
+            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        let failed = || netlink_error(format!("remove device {device} of a sandbox"));
+        match route::link_named(&mut inside, &device).map_err(failed())? {
+            Some(link) => inside
+                .run_one(route::delete_link(link.index))
+                .map_err(failed()),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Sandboxes that were given out and not yet attached, by the identity of their namespace: `attach` gets back the
+/// socket inside. An open socket keeps a namespace alive, so entries of whoever never came are dropped.
+#[derive(Default)]
+pub(crate) struct HandedOut(HashMap<(u64, u64), (Instant, Socket, Option<Plug>)>);
+
+impl HandedOut {
+    pub fn give(&mut self, sandbox: Sandbox) -> Result<OwnedFd> {
+        let now = Instant::now();
+        self.0
+            .retain(|_, (since, ..)| now.duration_since(*since) < PATIENCE);
+        let Sandbox {
+            netns,
+            inside,
+            plug,
+        } = sandbox;
+        if plug.is_some() {
+            self.0.insert(identity(netns.as_fd())?, (now, inside, plug));
+        }
+        Ok(netns)
+    }
+
+    /// The socket inside, if this sandbox was prepared for the network and is not attached yet.
+    pub fn take_back(
+        &mut self,
+        netns: BorrowedFd<'_>,
+        network: &NetworkId,
+    ) -> Result<Option<Socket>> {
+        let identity = identity(netns)?;
+        let found = self.0.remove(&identity);
+        Ok(found
+            .filter(|(.., plug)| plug.as_ref().is_some_and(|plug| plug.network == *network))
+            .map(|found| found.1))
+    }
+}
+
+fn identity(netns: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(netns).map_err(io_error("identify network namespace"))?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Runs on a thread that ends afterwards, whatever namespace it is in by then.
+fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let thread = std::thread::Builder::new()
+        .name("netns".to_owned())
+        .stack_size(256 << 10)
+        .spawn(work);
+    match thread
+        .map_err(io_error("start a thread for a network namespace"))?
+        .join()
+    {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// A pair from the bridge to the namespace. Names of the host's ends are random: two daemons never meet.
+fn connect(
+    outside: &mut Socket,
+    netns: BorrowedFd<'_>,
+    plug: &Plug,
+    name: &str,
+    index: Option<u32>,
+) -> Result<()> {
+    let host_name = format!("veth{}", &random_hex(4)[..7]);
+    let near = route::VethEnd {
+        name: &host_name,
+        mac: None,
+    };
+    let far = route::VethEnd { name, mac: None };
+    let batch: Batch = [
+        route::add_veth(near, Some(plug.bridge_index), far, netns, index, plug.mtu),
+        route::port_up(&host_name, plug.isolated),
+    ]
+    .into_iter()
+    .collect();
+    outside
+        .run(&batch)
+        .map_err(netlink_error("make virtual Ethernet pair"))
+}
+
+/// Docker's settings for every container: low ports and ping without privileges.
+fn allow_ordinary_use() {
+    let settings = [
+        ("net/ipv4/ip_unprivileged_port_start", "0"),
+        ("net/ipv4/ping_group_range", "0 2147483647"),
+    ];
+    for (name, value) in settings {
+        if let Err(error) = bridge::set(name, value) {
+            tracing::debug!(%error, "setting of a sandbox left as it is");
+        }
+    }
+}
+
+/// New devices of the thread's namespace have IPv6 or not, while `work` runs.
+fn with_ipv6<T>(on: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    const DEFAULT: &str = "net/ipv6/conf/default/disable_ipv6";
+    // no such file: the kernel has no IPv6, which is as good
+    let _ = bridge::set(DEFAULT, if on { "0" } else { "1" });
+    let result = work();
+    let _ = bridge::set(DEFAULT, "0");
+    result
+}
