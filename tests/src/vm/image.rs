@@ -17,7 +17,12 @@ const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /new
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t tmpfs -o size=80%,mode=755 root /new
-/bin/busybox cp -a /bin /lib /etc /vm /rootfs /start /new/
+for top in /*; do
+    case $top in
+        /new | /proc | /sys | /dev | /init) ;;
+        *) /bin/busybox cp -a $top /new/ ;;
+    esac
+done
 /bin/busybox mkdir -p /new/proc /new/sys /new/dev /new/tmp /new/run /new/var/lib
 /bin/busybox umount /proc
 exec /bin/busybox switch_root /new /start
@@ -38,6 +43,7 @@ mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 ip link set lo up
 dmesg -n 1
+echo # whatever the firmware left on the line
 for module in $(cat /vm/modules); do insmod $module || echo "cannot load $module"; done
 for check in $(cat /vm/checks); do
     echo "@@ begin $check"
