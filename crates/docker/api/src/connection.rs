@@ -85,11 +85,8 @@ fn attaches_without_asking(head: &[u8]) -> bool {
     let mut request = lines.next().unwrap_or_default().split(' ');
     let (method, target, version) = (request.next(), request.next().unwrap_or_default(), request.next());
     let path = crate::router::split_version(target.split('?').next().unwrap_or_default()).1;
-    let attaches = match path.split('/').collect::<Vec<_>>()[..] {
-        ["", "containers", _, "attach"] => true,
-        ["", "exec", _, "start"] => true,
-        _ => false,
-    };
+    let attaches =
+        matches!(path.split('/').collect::<Vec<_>>()[..], ["", "containers", _, "attach"] | ["", "exec", _, "start"]);
     let asks = lines.any(|line| line.split(':').next().is_some_and(|name| name.eq_ignore_ascii_case("upgrade")));
     method == Some("POST") && version == Some("HTTP/1.1") && attaches && !asks
 }
@@ -172,5 +169,70 @@ mod tests {
         ];
         assert!(yes.iter().all(|head| attaches_without_asking(head.as_bytes())));
         assert!(!no.iter().any(|head| attaches_without_asking(head.as_bytes())));
+    }
+
+    /// Serves one connection with a service that upgrades every request and echoes in capitals; returns all that the client got.
+    async fn talk(head: &str, input: &[u8]) -> (String, Vec<u8>) {
+        use hyper_util::rt::TokioIo;
+        use tokio::io::AsyncWriteExt;
+        let (mut client, server) = tokio::io::duplex(64);
+        let served = tokio::spawn(async move {
+            let (connection, switch) = Connection::open(server, Duration::from_secs(5)).await.unwrap().unwrap();
+            let service = hyper::service::service_fn(|mut request: http::Request<_>| async move {
+                let upgrade = hyper::upgrade::on(&mut request);
+                tokio::spawn(async move {
+                    let mut io = TokioIo::new(upgrade.await.unwrap());
+                    let mut input = Vec::new();
+                    io.read_to_end(&mut input).await.unwrap();
+                    input.make_ascii_uppercase();
+                    io.write_all(&input).await.unwrap();
+                    io.shutdown().await.unwrap();
+                });
+                let mut response = http::Response::new(crate::body::empty());
+                *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+                Ok::<_, std::convert::Infallible>(response)
+            });
+            hyper::server::conn::http1::Builder::new()
+                .half_close(true)
+                .serve_connection(TokioIo::new(connection), service)
+                .with_upgrades()
+                .await
+                .unwrap();
+            switch
+        });
+        client.write_all(head.as_bytes()).await.unwrap();
+        client.write_all(input).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut output = Vec::new();
+        client.read_to_end(&mut output).await.unwrap();
+        served.await.unwrap();
+        let end = head_end(&output).unwrap() + 2;
+        let rest = output.split_off(end);
+        (String::from_utf8(output).unwrap(), rest)
+    }
+
+    #[tokio::test]
+    async fn an_old_client_gets_200_and_bare_bytes_both_ways() {
+        let (head, rest) = talk("POST /containers/a/attach HTTP/1.1\r\nHost: x\r\n\r\n", &b"abc".repeat(1000)).await;
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(!head.contains("transfer-encoding"), "{head}");
+        assert_eq!(rest, b"ABC".repeat(1000));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_gets_101() {
+        let head = "POST /exec/a/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}";
+        let (head, rest) = talk(head, b"abc").await;
+        assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+        assert_eq!(rest, b"ABC");
+    }
+
+    #[tokio::test]
+    async fn silence_and_garbage_end_quietly() {
+        let (client, server) = tokio::io::duplex(64);
+        drop(client);
+        assert!(Connection::open(server, Duration::from_secs(5)).await.unwrap().is_none());
+        let (_client, server) = tokio::io::duplex(64);
+        assert!(Connection::open(server, Duration::from_millis(10)).await.unwrap().is_none());
     }
 }

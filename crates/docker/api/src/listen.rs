@@ -60,7 +60,7 @@ impl Listener {
             Self::Tls(socket, acceptor) => {
                 let (stream, _) = socket.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Accepted::Tls(acceptor.accept(stream)))
+                Ok(Accepted::Tls(Box::new(acceptor.accept(stream))))
             }
         }
     }
@@ -73,7 +73,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A client, perhaps with its TLS handshake still to be made (not in the accept loop: a silent client would block it).
 pub(crate) enum Accepted {
     Open(Box<dyn Stream>),
-    Tls(tokio_rustls::Accept<tokio::net::TcpStream>),
+    Tls(Box<tokio_rustls::Accept<tokio::net::TcpStream>>),
 }
 
 impl Accepted {
