@@ -38,12 +38,7 @@ struct Held {
 
 impl PortTable {
     /// Binds what an endpoint asks for, all or nothing.
-    pub fn bind(
-        &mut self,
-        endpoint: &EndpointId,
-        requests: &[PortRequest],
-        binder: Binder,
-    ) -> Result<Vec<BoundPort>> {
+    pub fn bind(&mut self, endpoint: &EndpointId, requests: &[PortRequest], binder: Binder) -> Result<Vec<BoundPort>> {
         let mut bound = Vec::new();
         for request in requests {
             match self.bind_request(endpoint, request, binder) {
@@ -79,26 +74,15 @@ impl PortTable {
         });
     }
 
-    fn bind_request(
-        &mut self,
-        of: &EndpointId,
-        request: &PortRequest,
-        binder: Binder,
-    ) -> Result<Vec<BoundPort>> {
+    fn bind_request(&mut self, of: &EndpointId, request: &PortRequest, binder: Binder) -> Result<Vec<BoundPort>> {
         let ips = host_addresses(request, binder)?;
         let protocol = request.protocol;
         let bound = |port| {
-            let port = |ip| BoundPort {
-                container_port: request.container_port,
-                protocol,
-                host: (ip, port).into(),
-            };
+            let port = |ip| BoundPort { container_port: request.container_port, protocol, host: (ip, port).into() };
             ips.iter().copied().map(port).collect()
         };
         match request.host_ports {
-            HostPorts::One(port) => self
-                .bind_all(of, protocol, &ips, port, binder, request)
-                .map(|()| bound(port)),
+            HostPorts::One(port) => self.bind_all(of, protocol, &ips, port, binder, request).map(|()| bound(port)),
             HostPorts::Range(first, last) => {
                 let mut failure = Error::NoFreePort;
                 for port in first..=last {
@@ -108,25 +92,14 @@ impl PortTable {
                         Err(error) => failure = error,
                     }
                 }
-                Err(if matches!(failure, Error::PortAllocated { .. }) {
-                    Error::NoFreePort
-                } else {
-                    failure
-                })
+                Err(if matches!(failure, Error::PortAllocated { .. }) { Error::NoFreePort } else { failure })
             }
             HostPorts::Any => {
                 let (first, last) = ephemeral_range();
                 for _ in first..=last {
-                    let port = if (first..=last).contains(&self.next_ephemeral) {
-                        self.next_ephemeral
-                    } else {
-                        first
-                    };
+                    let port = if (first..=last).contains(&self.next_ephemeral) { self.next_ephemeral } else { first };
                     self.next_ephemeral = if port == last { first } else { port + 1 };
-                    if self
-                        .bind_all(of, protocol, &ips, port, binder, request)
-                        .is_ok()
-                    {
+                    if self.bind_all(of, protocol, &ips, port, binder, request).is_ok() {
                         return Ok(bound(port));
                     }
                 }
@@ -166,30 +139,14 @@ impl PortTable {
 
     fn is_taken(&self, protocol: Protocol, ip: IpAddr, port: u16) -> bool {
         let overlaps = |held: &Held| {
-            held.ip.is_ipv4() == ip.is_ipv4()
-                && (held.ip == ip || held.ip.is_unspecified() || ip.is_unspecified())
+            held.ip.is_ipv4() == ip.is_ipv4() && (held.ip == ip || held.ip.is_unspecified() || ip.is_unspecified())
         };
-        self.held
-            .get(&(protocol, port))
-            .is_some_and(|held| held.iter().any(overlaps))
+        self.held.get(&(protocol, port)).is_some_and(|held| held.iter().any(overlaps))
     }
 
-    fn insert(
-        &mut self,
-        of: &EndpointId,
-        protocol: Protocol,
-        host: SocketAddr,
-        socket: Option<OwnedFd>,
-    ) {
-        let held = Held {
-            ip: host.ip(),
-            endpoint: of.clone(),
-            _socket: socket,
-        };
-        self.held
-            .entry((protocol, host.port()))
-            .or_default()
-            .push(held);
+    fn insert(&mut self, of: &EndpointId, protocol: Protocol, host: SocketAddr, socket: Option<OwnedFd>) {
+        let held = Held { ip: host.ip(), endpoint: of.clone(), _socket: socket };
+        self.held.entry((protocol, host.port())).or_default().push(held);
     }
 }
 
@@ -203,19 +160,14 @@ pub(crate) fn container_address(host: IpAddr, binder: Binder) -> IpAddr {
 
 /// Host addresses that a request stands for.
 fn host_addresses(request: &PortRequest, binder: Binder) -> Result<Vec<IpAddr>> {
-    let everywhere =
-        request.host_ip.is_none() && binder.default == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let everywhere = request.host_ip.is_none() && binder.default == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let wanted = if everywhere {
         vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
     } else {
         vec![request.host_ip.unwrap_or(binder.default)]
     };
     let reachable = |ip: &IpAddr| {
-        if ip.is_ipv4() {
-            binder.ipv4.is_some()
-        } else {
-            binder.ipv6.is_some()
-        }
+        if ip.is_ipv4() { binder.ipv4.is_some() } else { binder.ipv6.is_some() }
     };
     let ips: Vec<_> = wanted.iter().copied().filter(reachable).collect();
     match (ips.is_empty(), wanted.first()) {
@@ -228,11 +180,7 @@ fn host_addresses(request: &PortRequest, binder: Binder) -> Result<Vec<IpAddr>> 
 
 /// Binds (and for TCP listens on) an address, so that others are refused; `None` where the kernel lacks the protocol.
 fn hold(protocol: Protocol, host: SocketAddr) -> io::Result<Option<OwnedFd>> {
-    let family = if host.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if host.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
         Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
@@ -276,19 +224,11 @@ fn ephemeral_range() -> (u16, u16) {
 mod tests {
     use super::*;
 
-    const BINDER: Binder = Binder {
-        ipv4: Some(Ipv4Addr::new(10, 0, 0, 2)),
-        ipv6: None,
-        default: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    };
+    const BINDER: Binder =
+        Binder { ipv4: Some(Ipv4Addr::new(10, 0, 0, 2)), ipv6: None, default: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
 
     fn request(host_ip: &str, host_ports: HostPorts) -> PortRequest {
-        PortRequest {
-            container_port: 80,
-            protocol: Protocol::Tcp,
-            host_ip: host_ip.parse().ok(),
-            host_ports,
-        }
+        PortRequest { container_port: 80, protocol: Protocol::Tcp, host_ip: host_ip.parse().ok(), host_ports }
     }
 
     fn id(name: &str) -> EndpointId {
@@ -298,89 +238,44 @@ mod tests {
     #[test]
     fn a_port_is_held_against_us_and_against_others_until_released() {
         let mut table = PortTable::default();
-        let any = table
-            .bind(&id("a"), &[request("127.0.0.1", HostPorts::Any)], BINDER)
-            .unwrap();
+        let any = table.bind(&id("a"), &[request("127.0.0.1", HostPorts::Any)], BINDER).unwrap();
         let port = any[0].host.port();
         assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err());
-        let error = table
-            .bind(&id("b"), &[request("", HostPorts::One(port))], BINDER)
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("Bind for 0.0.0.0:{port} failed: port is already allocated")
-        );
+        let error = table.bind(&id("b"), &[request("", HostPorts::One(port))], BINDER).unwrap_err();
+        assert_eq!(error.to_string(), format!("Bind for 0.0.0.0:{port} failed: port is already allocated"));
         table.release(&id("a"));
-        assert_eq!(
-            table
-                .bind(&id("b"), &[request("", HostPorts::One(port))], BINDER)
-                .unwrap()
-                .len(),
-            1
-        );
+        assert_eq!(table.bind(&id("b"), &[request("", HostPorts::One(port))], BINDER).unwrap().len(), 1);
     }
 
     #[test]
     fn a_port_of_another_program_is_refused_in_dockers_words() {
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = other.local_addr().unwrap().port();
-        let error = PortTable::default()
-            .bind(
-                &id("a"),
-                &[request("127.0.0.1", HostPorts::One(port))],
-                BINDER,
-            )
-            .unwrap_err();
+        let error =
+            PortTable::default().bind(&id("a"), &[request("127.0.0.1", HostPorts::One(port))], BINDER).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!(
-                "failed to bind host port for 127.0.0.1:{port}:10.0.0.2:80/tcp: address already in use"
-            )
+            format!("failed to bind host port for 127.0.0.1:{port}:10.0.0.2:80/tcp: address already in use")
         );
     }
 
     #[test]
     fn a_range_gives_the_first_free_port_and_says_when_there_is_none() {
         let mut table = PortTable::default();
-        let first = table
-            .bind(&id("a"), &[request("127.0.0.1", HostPorts::Any)], BINDER)
-            .unwrap()[0]
-            .host
-            .port();
+        let first = table.bind(&id("a"), &[request("127.0.0.1", HostPorts::Any)], BINDER).unwrap()[0].host.port();
         let range = HostPorts::Range(first, first.saturating_add(20));
-        let second = table
-            .bind(&id("b"), &[request("127.0.0.1", range)], BINDER)
-            .unwrap()[0]
-            .host
-            .port();
+        let second = table.bind(&id("b"), &[request("127.0.0.1", range)], BINDER).unwrap()[0].host.port();
         assert!(second > first);
-        let none = table.bind(
-            &id("c"),
-            &[request("127.0.0.1", HostPorts::Range(first, first))],
-            BINDER,
-        );
+        let none = table.bind(&id("c"), &[request("127.0.0.1", HostPorts::Range(first, first))], BINDER);
         assert!(none.is_err());
     }
 
     #[test]
     fn a_failure_lets_go_of_what_was_bound_before_it() {
         let mut table = PortTable::default();
-        let port = table
-            .bind(&id("a"), &[request("127.0.0.1", HostPorts::Any)], BINDER)
-            .unwrap()[0]
-            .host
-            .port();
-        let requests = [
-            request("127.0.0.1", HostPorts::Any),
-            request("127.0.0.1", HostPorts::One(port)),
-        ];
+        let port = table.bind(&id("a"), &[request("127.0.0.1", HostPorts::Any)], BINDER).unwrap()[0].host.port();
+        let requests = [request("127.0.0.1", HostPorts::Any), request("127.0.0.1", HostPorts::One(port))];
         assert!(table.bind(&id("b"), &requests, BINDER).is_err());
-        assert!(
-            table
-                .held
-                .values()
-                .flatten()
-                .all(|held| held.endpoint == id("a"))
-        );
+        assert!(table.held.values().flatten().all(|held| held.endpoint == id("a")));
     }
 }

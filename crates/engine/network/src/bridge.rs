@@ -21,9 +21,7 @@ pub(crate) fn ensure(socket: &mut Socket, network: &Network) -> Result<u32> {
         socket.run_one(add).map_err(failed())?;
         link = route::link_named(socket, name).map_err(failed())?;
     }
-    let link = link
-        .filter(|link| link.kind == "bridge")
-        .ok_or_else(|| Error::NotABridge(name.to_owned()))?;
+    let link = link.filter(|link| link.kind == "bridge").ok_or_else(|| Error::NotABridge(name.to_owned()))?;
     let wanted = addresses(network);
     let mut batch = Batch::new();
     for held in route::addresses(socket).map_err(failed())? {
@@ -38,11 +36,7 @@ pub(crate) fn ensure(socket: &mut Socket, network: &Network) -> Result<u32> {
     // a bridge listens to no router, and lets the host's loopback reach published ports through it
     let _ = set(&format!("net/ipv6/conf/{name}/accept_ra"), "0");
     set(&format!("net/ipv4/conf/{name}/route_localnet"), "1")?;
-    batch.extend(
-        wanted
-            .into_iter()
-            .map(|(addr, prefix)| route::add_address(link.index, addr, prefix)),
-    );
+    batch.extend(wanted.into_iter().map(|(addr, prefix)| route::add_address(link.index, addr, prefix)));
     batch.push(route::link_up(link.index));
     socket.run(&batch).map_err(failed())?;
     Ok(link.index)
@@ -52,9 +46,9 @@ pub(crate) fn ensure(socket: &mut Socket, network: &Network) -> Result<u32> {
 pub(crate) fn remove(socket: &mut Socket, name: &str) -> Result<()> {
     let failed = || netlink_error(format!("remove bridge {name}"));
     match route::link_named(socket, name).map_err(failed())? {
-        Some(link) if link.kind == "bridge" => socket
-            .run_one(route::delete_link(link.index).tolerate(Errno::NODEV))
-            .map_err(failed()),
+        Some(link) if link.kind == "bridge" => {
+            socket.run_one(route::delete_link(link.index).tolerate(Errno::NODEV)).map_err(failed())
+        }
         _ => Ok(()),
     }
 }
@@ -70,17 +64,10 @@ pub(crate) fn forward(ipv6: bool) -> Result<()> {
 }
 
 /// Subnets that the host has routes or addresses in, without those of the devices named.
-pub(crate) fn in_use(
-    socket: &mut Socket,
-    except: &[String],
-) -> Result<(Vec<Subnet4>, Vec<Subnet6>)> {
+pub(crate) fn in_use(socket: &mut Socket, except: &[String]) -> Result<(Vec<Subnet4>, Vec<Subnet6>)> {
     let failed = || netlink_error("list the host's routes");
     let links = route::links(socket).map_err(failed())?;
-    let ours: Vec<u32> = links
-        .iter()
-        .filter(|link| except.contains(&link.name))
-        .map(|link| link.index)
-        .collect();
+    let ours: Vec<u32> = links.iter().filter(|link| except.contains(&link.name)).map(|link| link.index).collect();
     let mut found = (Vec::new(), Vec::new());
     let mut note = |addr: IpAddr, prefix: u8| match addr {
         IpAddr::V4(addr) => found.0.push(Subnet4::new(addr, prefix)),
@@ -99,20 +86,22 @@ pub(crate) fn in_use(
     Ok(found)
 }
 
+/// Whether frames between ports of a bridge go through the rules for packets (br_netfilter, which dockerd loads). Then
+/// a container that reaches itself through a published port never leaves the bridge, and its port has to let the frame
+/// out again.
+pub(crate) fn sees_frames_as_packets() -> bool {
+    fs::read("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|value| value.starts_with(b"1"))
+}
+
 /// Writes a setting of the calling thread's namespace.
 pub(crate) fn set(name: &str, value: &str) -> Result<()> {
-    fs::write(format!("/proc/sys/{name}"), value)
-        .map_err(io_error(format!("set {name} to {value}")))
+    fs::write(format!("/proc/sys/{name}"), value).map_err(io_error(format!("set {name} to {value}")))
 }
 
 fn on(name: &str) -> Result<()> {
     let path = format!("/proc/sys/{name}");
     let now = fs::read_to_string(&path).map_err(io_error(format!("read {name}")))?;
-    if now.trim() == "0" {
-        set(name, "1")
-    } else {
-        Ok(())
-    }
+    if now.trim() == "0" { set(name, "1") } else { Ok(()) }
 }
 
 /// The bridge's own addresses.
@@ -121,10 +110,5 @@ fn addresses(network: &Network) -> Vec<(IpAddr, u8)> {
         Subnet::V4(subnet) => subnet.prefix(),
         Subnet::V6(subnet) => subnet.prefix(),
     };
-    network
-        .ipam
-        .pools
-        .iter()
-        .filter_map(|pool| Some((pool.gateway?, prefix(pool.subnet))))
-        .collect()
+    network.ipam.pools.iter().filter_map(|pool| Some((pool.gateway?, prefix(pool.subnet)))).collect()
 }

@@ -55,9 +55,7 @@ pub enum Error {
     AddressesExhausted { network: String, id: String },
     #[error("user specified IP address is supported on user defined networks only")]
     AddressNotOnDefault,
-    #[error(
-        "user specified IP address is supported only when connecting to networks with user configured subnets"
-    )]
+    #[error("user specified IP address is supported only when connecting to networks with user configured subnets")]
     AddressWithoutSubnet,
     #[error("no configured subnet contains IP address {0}")]
     AddressOutside(IpAddr),
@@ -67,44 +65,24 @@ pub enum Error {
     AlreadyConnected { container: String, network: String },
     #[error("container {container} is not connected to network {network}")]
     NotConnected { container: String, network: String },
-    #[error(
-        "driver failed programming external connectivity on endpoint {name} ({endpoint}): {source}"
-    )]
-    Publish {
-        name: String,
-        endpoint: String,
-        source: Box<Error>,
-    },
+    #[error("driver failed programming external connectivity on endpoint {name} ({endpoint}): {source}")]
+    Publish { name: String, endpoint: String, source: Box<Error> },
     #[error("Bind for {ip}:{port} failed: port is already allocated")]
     PortAllocated { ip: IpAddr, port: u16 },
     #[error("failed to bind host port for {host}:{container}/{protocol}: {}", plain(.source))]
-    PortBind {
-        host: SocketAddr,
-        container: SocketAddr,
-        protocol: &'static str,
-        source: std::io::Error,
-    },
+    PortBind { host: SocketAddr, container: SocketAddr, protocol: &'static str, source: std::io::Error },
     #[error("all ports are allocated")]
     NoFreePort,
     #[error("{0} is not implemented")]
     Unimplemented(String),
     #[error("{action}: {source}")]
-    Netlink {
-        action: String,
-        source: netlink::Error,
-    },
+    Netlink { action: String, source: netlink::Error },
     #[error("{action}: {source}")]
-    Io {
-        action: String,
-        source: std::io::Error,
-    },
+    Io { action: String, source: std::io::Error },
     #[error("network database: {0}")]
     Database(Box<redb::Error>),
     #[error("network {id} in the database: {source}")]
-    Record {
-        id: String,
-        source: serde_json::Error,
-    },
+    Record { id: String, source: serde_json::Error },
 }
 
 /// The error in docker's words, which carry no number.
@@ -122,14 +100,9 @@ pub(crate) fn netlink_error(action: impl Into<String>) -> impl FnOnce(netlink::E
     move |source| Error::Netlink { action, source }
 }
 
-pub(crate) fn io_error<E: Into<std::io::Error>>(
-    action: impl Into<String>,
-) -> impl FnOnce(E) -> Error {
+pub(crate) fn io_error<E: Into<std::io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Error {
     let action = action.into();
-    move |source| Error::Io {
-        action,
-        source: source.into(),
-    }
+    move |source| Error::Io { action, source: source.into() }
 }
 
 pub(crate) fn database_error<E: Into<redb::Error>>(source: E) -> Error {
@@ -160,15 +133,10 @@ impl Error {
             Error::PoolsExhausted | Error::AddressesExhausted { .. } => Kind::Unavailable,
             Error::Publish { source, .. } => source.kind(),
             // dockerd answers 500 to a port that is taken
-            Error::PortAllocated { .. } | Error::PortBind { .. } | Error::NoFreePort => {
-                Kind::Internal
-            }
+            Error::PortAllocated { .. } | Error::PortBind { .. } | Error::NoFreePort => Kind::Internal,
             Error::Unimplemented(_) => Kind::Unimplemented,
             Error::NotABridge(_) | Error::NoDevice(_) => Kind::Internal,
-            Error::Netlink { .. }
-            | Error::Io { .. }
-            | Error::Database(_)
-            | Error::Record { .. } => Kind::Internal,
+            Error::Netlink { .. } | Error::Io { .. } | Error::Database(_) | Error::Record { .. } => Kind::Internal,
         }
     }
 }

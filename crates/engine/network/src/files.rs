@@ -71,19 +71,11 @@ pub fn resolv_conf(resolv: &Resolv<'_>) -> String {
     for server in servers(resolv, &parsed) {
         text.push_str(&format!("nameserver {server}\n"));
     }
-    let search = if resolv.search.is_empty() {
-        parsed.search
-    } else {
-        resolv.search.clone()
-    };
+    let search = if resolv.search.is_empty() { parsed.search } else { resolv.search.clone() };
     if !search.is_empty() && search != ["."] {
         text.push_str(&format!("search {}\n", search.join(" ")));
     }
-    let mut options = if resolv.options.is_empty() {
-        parsed.options
-    } else {
-        resolv.options.clone()
-    };
+    let mut options = if resolv.options.is_empty() { parsed.options } else { resolv.options.clone() };
     if resolv.embedded && !options.iter().any(|option| option.starts_with("ndots:")) {
         options.push("ndots:0".to_owned());
     }
@@ -110,10 +102,7 @@ fn servers(resolv: &Resolv<'_>, parsed: &Parsed) -> Vec<IpAddr> {
     if !found.is_empty() {
         return found;
     }
-    let mut public: Vec<IpAddr> = vec![
-        Ipv4Addr::new(8, 8, 8, 8).into(),
-        Ipv4Addr::new(8, 8, 4, 4).into(),
-    ];
+    let mut public: Vec<IpAddr> = vec![Ipv4Addr::new(8, 8, 8, 8).into(), Ipv4Addr::new(8, 8, 4, 4).into()];
     if resolv.ipv6 {
         public.push(Ipv6Addr::new(0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8888).into());
         public.push(Ipv6Addr::new(0x2001, 0x4860, 0x4860, 0, 0, 0, 0, 0x8844).into());
@@ -141,9 +130,7 @@ impl Parsed {
             match keyword {
                 Some("nameserver") => {
                     // an address with a zone is good only on the host
-                    parsed
-                        .servers
-                        .extend(rest.next().and_then(|addr| addr.parse::<IpAddr>().ok()));
+                    parsed.servers.extend(rest.next().and_then(|addr| addr.parse::<IpAddr>().ok()));
                 }
                 Some("search" | "domain") => parsed.search = rest.collect(),
                 Some("options") => parsed.options.extend(rest),
@@ -171,42 +158,24 @@ mod tests {
             extra: vec![("db".to_owned(), "10.0.0.9".parse().unwrap())],
             ipv6: false,
         });
-        assert_eq!(
-            text,
-            "127.0.0.1\tlocalhost\n10.0.0.9\tdb\n172.17.0.2\tweb.example.org web\n"
-        );
-        let text = hosts(&Hosts {
-            hostname: "w",
-            ipv6: true,
-            ..Hosts::default()
-        });
-        assert!(text.starts_with(
-            "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\t"
-        ));
+        assert_eq!(text, "127.0.0.1\tlocalhost\n10.0.0.9\tdb\n172.17.0.2\tweb.example.org web\n");
+        let text = hosts(&Hosts { hostname: "w", ipv6: true, ..Hosts::default() });
+        assert!(text.starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\t"));
     }
 
     #[test]
     fn the_hosts_servers_are_kept_but_for_its_loopback() {
-        let host = "# made\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver fd00::1\nsearch a b\noptions edns0\n";
-        let text = resolv_conf(&Resolv {
-            host,
-            ..Resolv::default()
-        });
+        let host =
+            "# made\nnameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver fd00::1\nsearch a b\noptions edns0\n";
+        let text = resolv_conf(&Resolv { host, ..Resolv::default() });
         assert_eq!(text, "nameserver 192.0.2.1\nsearch a b\noptions edns0\n");
-        let text = resolv_conf(&Resolv {
-            host,
-            ipv6: true,
-            ..Resolv::default()
-        });
+        let text = resolv_conf(&Resolv { host, ipv6: true, ..Resolv::default() });
         assert!(text.starts_with("nameserver 192.0.2.1\nnameserver fd00::1\n"));
     }
 
     #[test]
     fn without_a_reachable_server_public_ones_are_given() {
-        let text = resolv_conf(&Resolv {
-            host: "nameserver 127.0.0.1\n",
-            ..Resolv::default()
-        });
+        let text = resolv_conf(&Resolv { host: "nameserver 127.0.0.1\n", ..Resolv::default() });
         assert_eq!(text, "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
     }
 
@@ -220,26 +189,13 @@ mod tests {
             options: vec!["ndots:2".to_owned()],
             ..Resolv::default()
         };
-        assert_eq!(
-            resolv_conf(&resolv),
-            "nameserver 1.1.1.1\noptions ndots:2\n"
-        );
+        assert_eq!(resolv_conf(&resolv), "nameserver 1.1.1.1\noptions ndots:2\n");
     }
 
     #[test]
     fn the_embedded_server_stands_alone() {
-        let resolv = Resolv {
-            host: "nameserver 192.0.2.1\nsearch a\n",
-            embedded: true,
-            ..Resolv::default()
-        };
-        assert_eq!(
-            resolv_conf(&resolv),
-            "nameserver 127.0.0.11\nsearch a\noptions ndots:0\n"
-        );
-        assert_eq!(
-            nameservers("nameserver 127.0.0.53\n"),
-            addrs(&["127.0.0.53"])
-        );
+        let resolv = Resolv { host: "nameserver 192.0.2.1\nsearch a\n", embedded: true, ..Resolv::default() };
+        assert_eq!(resolv_conf(&resolv), "nameserver 127.0.0.11\nsearch a\noptions ndots:0\n");
+        assert_eq!(nameservers("nameserver 127.0.0.53\n"), addrs(&["127.0.0.53"]));
     }
 }

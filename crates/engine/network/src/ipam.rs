@@ -10,13 +10,8 @@ use crate::network::{Subnet4, Subnet6};
 
 /// Docker's ranges: 172.17 to 172.31 in /16, 192.168 in /20.
 pub(crate) fn default_pools() -> Vec<AddressPool> {
-    let pool = |base: [u8; 4], prefix, size| AddressPool {
-        base: Subnet4::new(base.into(), prefix),
-        size,
-    };
-    let mut pools: Vec<_> = (17..32)
-        .map(|second| pool([172, second, 0, 0], 16, 16))
-        .collect();
+    let pool = |base: [u8; 4], prefix, size| AddressPool { base: Subnet4::new(base.into(), prefix), size };
+    let mut pools: Vec<_> = (17..32).map(|second| pool([172, second, 0, 0], 16, 16)).collect();
     pools.push(pool([192, 168, 0, 0], 16, 20));
     pools
 }
@@ -38,20 +33,13 @@ pub(crate) fn choose_subnet(pools: &[AddressPool], taken: &[Subnet4]) -> Option<
 pub(crate) fn choose_subnet6(instance: &str, taken: &[Subnet6]) -> Option<Subnet6> {
     let global = u128::from(fnv(instance) & 0xff_ffff_ffff);
     (0..=u128::from(u16::MAX))
-        .map(|nth| {
-            Subnet6::new(
-                Ipv6Addr::from_bits(0xfd << 120 | global << 80 | nth << 64),
-                64,
-            )
-        })
+        .map(|nth| Subnet6::new(Ipv6Addr::from_bits(0xfd << 120 | global << 80 | nth << 64), 64))
         .find(|subnet| !taken.iter().any(|other| other.overlaps(*subnet)))
 }
 
 /// A number that stays the same for a text, for names and prefixes (FNV-1a).
 pub(crate) fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Addresses of one network's IPv4 subnet.
@@ -72,21 +60,12 @@ pub(crate) enum Refusal {
 
 impl Leases4 {
     /// All free but the network's own, the broadcast and the reserved addresses.
-    pub fn new(
-        subnet: Subnet4,
-        range: Option<Subnet4>,
-        reserved: impl IntoIterator<Item = Ipv4Addr>,
-    ) -> Self {
+    pub fn new(subnet: Subnet4, range: Option<Subnet4>, reserved: impl IntoIterator<Item = Ipv4Addr>) -> Self {
         let mut used: HashSet<_> = reserved.into_iter().collect();
         if subnet.prefix() < 31 {
             used.extend([subnet.base(), subnet.last()]);
         }
-        Leases4 {
-            subnet,
-            range: range.unwrap_or(subnet),
-            used,
-            next: 0,
-        }
+        Leases4 { subnet, range: range.unwrap_or(subnet), used, next: 0 }
     }
 
     pub fn subnet(&self) -> Subnet4 {
@@ -113,11 +92,7 @@ impl Leases4 {
         if !self.subnet.contains(addr) {
             return Err(Refusal::Outside);
         }
-        if self.used.insert(addr) {
-            Ok(())
-        } else {
-            Err(Refusal::InUse)
-        }
+        if self.used.insert(addr) { Ok(()) } else { Err(Refusal::InUse) }
     }
 
     pub fn give_back(&mut self, addr: Ipv4Addr) {
@@ -135,19 +110,10 @@ pub(crate) struct Leases6 {
 }
 
 impl Leases6 {
-    pub fn new(
-        subnet: Subnet6,
-        range: Option<Subnet6>,
-        reserved: impl IntoIterator<Item = Ipv6Addr>,
-    ) -> Self {
+    pub fn new(subnet: Subnet6, range: Option<Subnet6>, reserved: impl IntoIterator<Item = Ipv6Addr>) -> Self {
         let mut used: HashSet<_> = reserved.into_iter().collect();
         used.insert(subnet.base());
-        Leases6 {
-            subnet,
-            range: range.unwrap_or(subnet),
-            used,
-            next: 0,
-        }
+        Leases6 { subnet, range: range.unwrap_or(subnet), used, next: 0 }
     }
 
     pub fn subnet(&self) -> Subnet6 {
@@ -164,9 +130,7 @@ impl Leases6 {
         {
             return Some(addr);
         }
-        let count = 1u128
-            .checked_shl(128 - u32::from(self.range.prefix()))
-            .unwrap_or(u128::MAX);
+        let count = 1u128.checked_shl(128 - u32::from(self.range.prefix())).unwrap_or(u128::MAX);
         // more than are in use have to be tried at most
         for step in 0..count.min(self.used.len() as u128 + 1) {
             let at = (self.next + step) % count;
@@ -183,11 +147,7 @@ impl Leases6 {
         if !self.subnet.contains(addr) {
             return Err(Refusal::Outside);
         }
-        if self.used.insert(addr) {
-            Ok(())
-        } else {
-            Err(Refusal::InUse)
-        }
+        if self.used.insert(addr) { Ok(()) } else { Err(Refusal::InUse) }
     }
 
     pub fn give_back(&mut self, addr: Ipv6Addr) {
@@ -209,10 +169,7 @@ mod tests {
         assert_eq!(choose_subnet(&pools, &[]), Some(net("172.17.0.0/16")));
         let taken = [net("172.17.0.0/16"), net("172.18.4.0/24")];
         assert_eq!(choose_subnet(&pools, &taken), Some(net("172.19.0.0/16")));
-        assert_eq!(
-            choose_subnet(&pools, &[net("172.16.0.0/12")]),
-            Some(net("192.168.0.0/20"))
-        );
+        assert_eq!(choose_subnet(&pools, &[net("172.16.0.0/12")]), Some(net("192.168.0.0/20")));
         let taken = [net("172.16.0.0/12"), net("192.168.3.0/24")];
         assert_eq!(choose_subnet(&pools, &taken), Some(net("192.168.16.0/20")));
         assert_eq!(choose_subnet(&pools, &[net("0.0.0.0/0")]), None);
@@ -233,9 +190,7 @@ mod tests {
         let mut take = || leases.take_any().map(|addr| addr.octets()[3]);
         assert_eq!((take(), take()), (Some(2), Some(3)));
         leases.give_back("10.0.0.2".parse().unwrap());
-        let rest: Vec<_> = std::iter::from_fn(|| leases.take_any())
-            .map(|addr| addr.octets()[3])
-            .collect();
+        let rest: Vec<_> = std::iter::from_fn(|| leases.take_any()).map(|addr| addr.octets()[3]).collect();
         assert_eq!(rest, [4, 5, 6, 2]);
         leases.give_back("10.0.0.5".parse().unwrap());
         assert_eq!(leases.take_any(), Some("10.0.0.5".parse().unwrap()));
@@ -246,27 +201,14 @@ mod tests {
         let mut leases = Leases4::new(net("10.0.0.0/24"), Some(net("10.0.0.128/25")), []);
         assert_eq!(leases.take_any(), Some("10.0.0.128".parse().unwrap()));
         assert_eq!(leases.take("10.0.0.7".parse().unwrap()), Ok(()));
-        assert_eq!(
-            leases.take("10.0.0.7".parse().unwrap()),
-            Err(Refusal::InUse)
-        );
-        assert_eq!(
-            leases.take("10.0.1.7".parse().unwrap()),
-            Err(Refusal::Outside)
-        );
-        assert_eq!(
-            leases.take("10.0.0.255".parse().unwrap()),
-            Err(Refusal::InUse)
-        );
+        assert_eq!(leases.take("10.0.0.7".parse().unwrap()), Err(Refusal::InUse));
+        assert_eq!(leases.take("10.0.1.7".parse().unwrap()), Err(Refusal::Outside));
+        assert_eq!(leases.take("10.0.0.255".parse().unwrap()), Err(Refusal::InUse));
     }
 
     #[test]
     fn an_ipv6_address_follows_its_ipv4_sibling() {
-        let mut leases = Leases6::new(
-            "fd00::/64".parse().unwrap(),
-            None,
-            ["fd00::1".parse().unwrap()],
-        );
+        let mut leases = Leases6::new("fd00::/64".parse().unwrap(), None, ["fd00::1".parse().unwrap()]);
         assert_eq!(leases.take_any(Some(5)), Some("fd00::5".parse().unwrap()));
         assert_eq!(leases.take_any(Some(5)), Some("fd00::2".parse().unwrap()));
         assert_eq!(leases.take_any(None), Some("fd00::3".parse().unwrap()));

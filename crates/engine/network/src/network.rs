@@ -75,10 +75,7 @@ impl Subnet4 {
     /// The network that holds `addr`; `prefix` is at most 32.
     pub fn new(addr: Ipv4Addr, prefix: u8) -> Self {
         let prefix = prefix.min(32);
-        Subnet4 {
-            base: Ipv4Addr::from_bits(addr.to_bits() & mask4(prefix)),
-            prefix,
-        }
+        Subnet4 { base: Ipv4Addr::from_bits(addr.to_bits() & mask4(prefix)), prefix }
     }
 
     pub fn base(self) -> Ipv4Addr {
@@ -107,10 +104,7 @@ impl Subnet6 {
     /// The network that holds `addr`; `prefix` is at most 128.
     pub fn new(addr: Ipv6Addr, prefix: u8) -> Self {
         let prefix = prefix.min(128);
-        Subnet6 {
-            base: Ipv6Addr::from_bits(addr.to_bits() & mask6(prefix)),
-            prefix,
-        }
+        Subnet6 { base: Ipv6Addr::from_bits(addr.to_bits() & mask6(prefix)), prefix }
     }
 
     pub fn base(self) -> Ipv6Addr {
@@ -270,12 +264,7 @@ pub struct IpamPool {
 impl IpamPool {
     /// A subnet and nothing else.
     pub fn of(subnet: Subnet) -> Self {
-        IpamPool {
-            subnet,
-            range: None,
-            gateway: None,
-            reserved: BTreeMap::new(),
-        }
+        IpamPool { subnet, range: None, gateway: None, reserved: BTreeMap::new() }
     }
 
     /// Refuses ranges, gateways and reserved addresses that are not of the subnet.
@@ -284,25 +273,16 @@ impl IpamPool {
         if let Some(range) = self.range
             && !self.subnet.covers(range)
         {
-            return Err(bad(format!(
-                "invalid ip-range {range}: parent subnet is {}",
-                self.subnet
-            )));
+            return Err(bad(format!("invalid ip-range {range}: parent subnet is {}", self.subnet)));
         }
         if let Some(gateway) = self.gateway
             && !self.subnet.contains(gateway)
         {
-            return Err(bad(format!(
-                "invalid gateway {gateway}: parent subnet is {}",
-                self.subnet
-            )));
+            return Err(bad(format!("invalid gateway {gateway}: parent subnet is {}", self.subnet)));
         }
         for (name, addr) in &self.reserved {
             if !self.subnet.contains(*addr) {
-                return Err(bad(format!(
-                    "invalid auxiliary address {name}: parent subnet is {}",
-                    self.subnet
-                )));
+                return Err(bad(format!("invalid auxiliary address {name}: parent subnet is {}", self.subnet)));
             }
         }
         Ok(())
@@ -313,18 +293,13 @@ impl IpamPool {
         let free = |addr: &IpAddr| !self.reserved.values().any(|reserved| reserved == addr);
         match self.subnet {
             Subnet::V4(subnet) => {
-                let first = subnet
-                    .base()
-                    .to_bits()
-                    .checked_add(u32::from(subnet.prefix() < 31))?;
-                let mut all =
-                    (first..=subnet.last().to_bits()).map(|bits| Ipv4Addr::from_bits(bits).into());
+                let first = subnet.base().to_bits().checked_add(u32::from(subnet.prefix() < 31))?;
+                let mut all = (first..=subnet.last().to_bits()).map(|bits| Ipv4Addr::from_bits(bits).into());
                 all.find(free)
             }
             Subnet::V6(subnet) => {
                 let first = subnet.base().to_bits().checked_add(1)?;
-                let mut all =
-                    (first..=subnet.last().to_bits()).map(|bits| Ipv6Addr::from_bits(bits).into());
+                let mut all = (first..=subnet.last().to_bits()).map(|bits| Ipv6Addr::from_bits(bits).into());
                 all.find(free)
             }
         }
@@ -404,10 +379,7 @@ impl Network {
 
     /// MTU of its devices; 0 means the kernel's default.
     pub fn mtu(&self) -> u32 {
-        self.options
-            .get(option::MTU)
-            .and_then(|mtu| mtu.parse().ok())
-            .unwrap_or(0)
+        self.options.get(option::MTU).and_then(|mtu| mtu.parse().ok()).unwrap_or(0)
     }
 
     /// Whether its containers may talk to each other.
@@ -422,19 +394,13 @@ impl Network {
 
     /// Host address of ports that are published without one, if it says so.
     pub(crate) fn host_binding(&self) -> Option<IpAddr> {
-        self.options
-            .get(option::HOST_BINDING)
-            .and_then(|addr| addr.parse().ok())
+        self.options.get(option::HOST_BINDING).and_then(|addr| addr.parse().ok())
     }
 
     /// A container's IPv4 gateway; none on an internal network.
     pub(crate) fn gateway4(&self) -> Option<Ipv4Addr> {
         let (pool, _) = self.pool4().filter(|_| !self.internal)?;
-        match pool
-            .reserved
-            .get(option::DEFAULT_GATEWAY)
-            .or(pool.gateway.as_ref())
-        {
+        match pool.reserved.get(option::DEFAULT_GATEWAY).or(pool.gateway.as_ref()) {
             Some(IpAddr::V4(addr)) => Some(*addr),
             _ => None,
         }
@@ -462,9 +428,9 @@ impl Network {
     }
 
     fn is_on(&self, option: &str) -> bool {
-        self.options.get(option).is_none_or(|value| {
-            matches!(value.as_str(), "true" | "1" | "t" | "T" | "True" | "TRUE")
-        })
+        self.options
+            .get(option)
+            .is_none_or(|value| matches!(value.as_str(), "true" | "1" | "t" | "T" | "True" | "TRUE"))
     }
 
     /// The first IPv6 pool.

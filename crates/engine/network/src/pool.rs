@@ -35,19 +35,13 @@ impl Pool {
     /// Starts the pool; with a target of zero there is no thread and every sandbox is made when asked for. Belongs to
     /// the calling thread's network namespace.
     pub fn start(target: usize) -> Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
-            target,
-        });
+        let shared = Arc::new(Shared { state: Mutex::new(State::default()), changed: Condvar::new(), target });
         let thread = if target == 0 {
             None
         } else {
             let shared = shared.clone();
             let work = move || shared.refill_until_closed();
-            let thread = std::thread::Builder::new()
-                .name("sandbox-pool".to_owned())
-                .spawn(work);
+            let thread = std::thread::Builder::new().name("sandbox-pool".to_owned()).spawn(work);
             Some(thread.map_err(io_error("start the sandbox pool"))?)
         };
         Ok(Pool { shared, thread })
@@ -58,15 +52,10 @@ impl Pool {
         let network = plug.as_ref().map(|plug| plug.network.clone());
         let ready = {
             let mut state = self.shared.lock();
-            let shelf = state.shelves.entry(network).or_insert_with(|| Shelf {
-                plug: plug.clone(),
-                ready: VecDeque::new(),
-            });
+            let shelf =
+                state.shelves.entry(network).or_insert_with(|| Shelf { plug: plug.clone(), ready: VecDeque::new() });
             if shelf.plug != plug {
-                *shelf = Shelf {
-                    plug: plug.clone(),
-                    ready: VecDeque::new(),
-                };
+                *shelf = Shelf { plug: plug.clone(), ready: VecDeque::new() };
             }
             shelf.ready.pop_front()
         };
@@ -111,18 +100,9 @@ impl Shared {
     fn refill_until_closed(&self) {
         let mut state = self.lock();
         while !state.closed {
-            let wanting = state
-                .shelves
-                .values()
-                .filter(|shelf| shelf.ready.len() < self.target);
-            let Some(plug) = wanting
-                .min_by_key(|shelf| shelf.ready.len())
-                .map(|shelf| shelf.plug.clone())
-            else {
-                state = self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+            let wanting = state.shelves.values().filter(|shelf| shelf.ready.len() < self.target);
+            let Some(plug) = wanting.min_by_key(|shelf| shelf.ready.len()).map(|shelf| shelf.plug.clone()) else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             drop(state);
@@ -131,11 +111,7 @@ impl Shared {
             let network = plug.as_ref().map(|plug| plug.network.clone());
             match made {
                 Ok(sandbox) => {
-                    if let Some(shelf) = state
-                        .shelves
-                        .get_mut(&network)
-                        .filter(|shelf| shelf.plug == plug)
-                    {
+                    if let Some(shelf) = state.shelves.get_mut(&network).filter(|shelf| shelf.plug == plug) {
                         shelf.ready.push_back(sandbox);
                     }
                 }

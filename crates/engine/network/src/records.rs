@@ -23,26 +23,17 @@ impl Records {
         let mut networks = Vec::new();
         for row in table.iter().map_err(database_error)? {
             let (id, json) = row.map_err(database_error)?;
-            let network = serde_json::from_slice(json.value()).map_err(|source| Error::Record {
-                id: id.value().to_owned(),
-                source,
-            })?;
+            let network = serde_json::from_slice(json.value())
+                .map_err(|source| Error::Record { id: id.value().to_owned(), source })?;
             networks.push(network);
         }
         Ok(networks)
     }
 
     pub fn save(&self, network: &Network) -> Result<()> {
-        let record = |source| Error::Record {
-            id: network.id.to_string(),
-            source,
-        };
+        let record = |source| Error::Record { id: network.id.to_string(), source };
         let json = serde_json::to_vec(network).map_err(record)?;
-        self.change(|table| {
-            table
-                .insert(network.id.0.as_str(), json.as_slice())
-                .map(|_| ())
-        })
+        self.change(|table| table.insert(network.id.0.as_str(), json.as_slice()).map(|_| ()))
     }
 
     pub fn delete(&self, id: &NetworkId) -> Result<()> {

@@ -44,85 +44,51 @@ pub(crate) struct Sandbox {
 /// Makes a sandbox, plugged in or not.
 pub(crate) fn make(plug: Option<Plug>) -> Result<Sandbox> {
     apart(move || {
-        let mut outside =
-            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        let mut outside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
         sys::netns::unshare().map_err(io_error("make network namespace"))?;
         let netns = sys::netns::current().map_err(io_error("open new network namespace"))?;
-        let mut inside =
-            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        let mut inside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
         allow_ordinary_use();
         let mut batch = Batch::new();
         batch.push(route::link_up(route::LOOPBACK));
         if let Some(plug) = &plug {
-            with_ipv6(plug.ipv6, || {
-                connect(
-                    &mut outside,
-                    netns.as_fd(),
-                    plug,
-                    "eth0",
-                    Some(FIRST_DEVICE),
-                )
-            })?;
+            with_ipv6(plug.ipv6, || connect(&mut outside, netns.as_fd(), plug, "eth0", Some(FIRST_DEVICE)))?;
             batch.push(route::link_up(FIRST_DEVICE));
         }
-        inside
-            .run(&batch)
-            .map_err(netlink_error("bring up links of a sandbox"))?;
-        Ok(Sandbox {
-            netns,
-            inside,
-            plug,
-        })
+        inside.run(&batch).map_err(netlink_error("bring up links of a sandbox"))?;
+        Ok(Sandbox { netns, inside, plug })
     })
 }
 
 /// Plugs a namespace that is in use into one more network. Returns a socket inside and the new device's name and index.
 pub(crate) fn plug_in(netns: BorrowedFd<'_>, plug: Plug) -> Result<(Socket, String, u32)> {
-    let netns = netns
-        .try_clone_to_owned()
-        .map_err(io_error("duplicate network namespace"))?;
+    let netns = netns.try_clone_to_owned().map_err(io_error("duplicate network namespace"))?;
     apart(move || {
-        let mut outside =
-            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        let mut outside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
         sys::netns::enter(netns.as_fd()).map_err(io_error("enter network namespace"))?;
-        let mut inside =
-            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        let mut inside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
         let failed = || netlink_error("list links of a sandbox");
         let links = route::links(&mut inside).map_err(failed())?;
         let free = |name: &String| !links.iter().any(|link| link.name == *name);
-        let name = (0..)
-            .map(|n| format!("eth{n}"))
-            .find(free)
-            .unwrap_or_default();
-        with_ipv6(plug.ipv6, || {
-            connect(&mut outside, netns.as_fd(), &plug, &name, None)
-        })?;
+        let name = (0..).map(|n| format!("eth{n}")).find(free).unwrap_or_default();
+        with_ipv6(plug.ipv6, || connect(&mut outside, netns.as_fd(), &plug, &name, None))?;
         let link = route::link_named(&mut inside, &name).map_err(failed())?;
-        let index = link
-            .map(|link| link.index)
-            .ok_or_else(|| Error::NoDevice(name.clone()))?;
-        inside
-            .run_one(route::link_up(index))
-            .map_err(netlink_error("bring up a link of a sandbox"))?;
+        let index = link.map(|link| link.index).ok_or_else(|| Error::NoDevice(name.clone()))?;
+        inside.run_one(route::link_up(index)).map_err(netlink_error("bring up a link of a sandbox"))?;
         Ok((inside, name, index))
     })
 }
 
 /// Removes a device from a namespace that goes on living; this waits some milliseconds for the kernel.
 pub(crate) fn unplug(netns: BorrowedFd<'_>, device: &str) -> Result<()> {
-    let netns = netns
-        .try_clone_to_owned()
-        .map_err(io_error("duplicate network namespace"))?;
+    let netns = netns.try_clone_to_owned().map_err(io_error("duplicate network namespace"))?;
     let device = device.to_owned();
     apart(move || {
         sys::netns::enter(netns.as_fd()).map_err(io_error("enter network namespace"))?;
-        let mut inside =
-            Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
+        let mut inside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
         let failed = || netlink_error(format!("remove device {device} of a sandbox"));
         match route::link_named(&mut inside, &device).map_err(failed())? {
-            Some(link) => inside
-                .run_one(route::delete_link(link.index))
-                .map_err(failed()),
+            Some(link) => inside.run_one(route::delete_link(link.index)).map_err(failed()),
             None => Ok(()),
         }
     })
@@ -136,13 +102,8 @@ pub(crate) struct HandedOut(HashMap<(u64, u64), (Instant, Socket, Option<Plug>)>
 impl HandedOut {
     pub fn give(&mut self, sandbox: Sandbox) -> Result<OwnedFd> {
         let now = Instant::now();
-        self.0
-            .retain(|_, (since, ..)| now.duration_since(*since) < PATIENCE);
-        let Sandbox {
-            netns,
-            inside,
-            plug,
-        } = sandbox;
+        self.0.retain(|_, (since, ..)| now.duration_since(*since) < PATIENCE);
+        let Sandbox { netns, inside, plug } = sandbox;
         if plug.is_some() {
             self.0.insert(identity(netns.as_fd())?, (now, inside, plug));
         }
@@ -150,16 +111,10 @@ impl HandedOut {
     }
 
     /// The socket inside, if this sandbox was prepared for the network and is not attached yet.
-    pub fn take_back(
-        &mut self,
-        netns: BorrowedFd<'_>,
-        network: &NetworkId,
-    ) -> Result<Option<Socket>> {
+    pub fn take_back(&mut self, netns: BorrowedFd<'_>, network: &NetworkId) -> Result<Option<Socket>> {
         let identity = identity(netns)?;
         let found = self.0.remove(&identity);
-        Ok(found
-            .filter(|(.., plug)| plug.as_ref().is_some_and(|plug| plug.network == *network))
-            .map(|found| found.1))
+        Ok(found.filter(|(.., plug)| plug.as_ref().is_some_and(|plug| plug.network == *network)).map(|found| found.1))
     }
 }
 
@@ -170,50 +125,31 @@ fn identity(netns: BorrowedFd<'_>) -> Result<(u64, u64)> {
 
 /// Runs on a thread that ends afterwards, whatever namespace it is in by then.
 fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let thread = std::thread::Builder::new()
-        .name("netns".to_owned())
-        .stack_size(256 << 10)
-        .spawn(work);
-    match thread
-        .map_err(io_error("start a thread for a network namespace"))?
-        .join()
-    {
+    let thread = std::thread::Builder::new().name("netns".to_owned()).stack_size(256 << 10).spawn(work);
+    match thread.map_err(io_error("start a thread for a network namespace"))?.join() {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
 /// A pair from the bridge to the namespace. Names of the host's ends are random: two daemons never meet.
-fn connect(
-    outside: &mut Socket,
-    netns: BorrowedFd<'_>,
-    plug: &Plug,
-    name: &str,
-    index: Option<u32>,
-) -> Result<()> {
+fn connect(outside: &mut Socket, netns: BorrowedFd<'_>, plug: &Plug, name: &str, index: Option<u32>) -> Result<()> {
     let host_name = format!("veth{}", &random_hex(4)[..7]);
-    let near = route::VethEnd {
-        name: &host_name,
-        mac: None,
-    };
+    let flags = route::PortFlags { isolated: plug.isolated, hairpin: bridge::sees_frames_as_packets() };
+    let near = route::VethEnd { name: &host_name, mac: None };
     let far = route::VethEnd { name, mac: None };
     let batch: Batch = [
         route::add_veth(near, Some(plug.bridge_index), far, netns, index, plug.mtu),
-        route::port_up(&host_name, plug.isolated),
+        route::port_up(&host_name, flags),
     ]
     .into_iter()
     .collect();
-    outside
-        .run(&batch)
-        .map_err(netlink_error("make virtual Ethernet pair"))
+    outside.run(&batch).map_err(netlink_error("make virtual Ethernet pair"))
 }
 
 /// Docker's settings for every container: low ports and ping without privileges.
 fn allow_ordinary_use() {
-    let settings = [
-        ("net/ipv4/ip_unprivileged_port_start", "0"),
-        ("net/ipv4/ping_group_range", "0 2147483647"),
-    ];
+    let settings = [("net/ipv4/ip_unprivileged_port_start", "0"), ("net/ipv4/ping_group_range", "0 2147483647")];
     for (name, value) in settings {
         if let Err(error) = bridge::set(name, value) {
             tracing::debug!(%error, "setting of a sandbox left as it is");

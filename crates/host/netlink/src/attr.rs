@@ -63,12 +63,8 @@ impl Writer {
     }
 
     fn head(&mut self, kind: u16, length: usize) {
-        debug_assert!(
-            length + 4 <= usize::from(u16::MAX),
-            "attribute of {length} bytes"
-        );
-        self.0
-            .extend_from_slice(&((length + 4) as u16).to_ne_bytes());
+        debug_assert!(length + 4 <= usize::from(u16::MAX), "attribute of {length} bytes");
+        self.0.extend_from_slice(&((length + 4) as u16).to_ne_bytes());
         self.0.extend_from_slice(&kind.to_ne_bytes());
     }
 
@@ -124,10 +120,7 @@ mod tests {
             ]
         );
         let nest = attributes(&writer.0).find(2).unwrap();
-        assert_eq!(
-            attributes(nest).collect::<Vec<_>>(),
-            [(3, &[0, 0, 0, 7][..]), (4, &[9][..])]
-        );
+        assert_eq!(attributes(nest).collect::<Vec<_>>(), [(3, &[0, 0, 0, 7][..]), (4, &[9][..])]);
     }
 
     #[test]

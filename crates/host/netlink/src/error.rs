@@ -8,20 +8,13 @@ pub enum Error {
     #[error("{call}: {errno}")]
     Socket { call: &'static str, errno: Errno },
     #[error("{what}: {errno}{}", extended(.message))]
-    Refused {
-        what: String,
-        errno: Errno,
-        message: Option<String>,
-    },
+    Refused { what: String, errno: Errno, message: Option<String> },
     #[error("malformed netlink answer: {0}")]
     Malformed(&'static str),
 }
 
 fn extended(message: &Option<String>) -> String {
-    message
-        .as_ref()
-        .map(|message| format!(" ({message})"))
-        .unwrap_or_default()
+    message.as_ref().map(|message| format!(" ({message})")).unwrap_or_default()
 }
 
 impl Error {

@@ -8,8 +8,8 @@ use netlink_packet_core::{Emitable, Parseable};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridge, InfoBridgePort, InfoData, InfoKind,
-    InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData,
+    InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -76,12 +76,7 @@ pub fn add_bridge(name: &str, mac: Option<[u8; 6]>, mtu: u32) -> Request {
         LinkInfo::Kind(InfoKind::Bridge),
         LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::ForwardDelay(0)])),
     ]));
-    request(
-        format!("add bridge {name}"),
-        NEWLINK,
-        F_CREATE | F_EXCL,
-        &message,
-    )
+    request(format!("add bridge {name}"), NEWLINK, F_CREATE | F_EXCL, &message)
 }
 
 /// Makes a virtual Ethernet pair: `near` here and as a port of the bridge `master`, `far` in the namespace `netns`,
@@ -97,23 +92,15 @@ pub fn add_veth(
     let mut peer = named(far.name);
     peer.header.index = far_index.unwrap_or(0);
     mac_and_mtu(&mut peer, far.mac, mtu);
-    peer.attributes
-        .push(LinkAttribute::NetNsFd(netns.as_raw_fd()));
+    peer.attributes.push(LinkAttribute::NetNsFd(netns.as_raw_fd()));
     let mut message = named(near.name);
     mac_and_mtu(&mut message, near.mac, mtu);
-    message
-        .attributes
-        .extend(master.map(LinkAttribute::Controller));
+    message.attributes.extend(master.map(LinkAttribute::Controller));
     message.attributes.push(LinkAttribute::LinkInfo(vec![
         LinkInfo::Kind(InfoKind::Veth),
         LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
     ]));
-    request(
-        format!("add veth {}", near.name),
-        NEWLINK,
-        F_CREATE | F_EXCL,
-        &message,
-    )
+    request(format!("add veth {}", near.name), NEWLINK, F_CREATE | F_EXCL, &message)
 }
 
 /// Turns a link on.
@@ -125,23 +112,30 @@ pub fn link_up(index: u32) -> Request {
     request(format!("set link {index} up"), NEWLINK, 0, &message)
 }
 
-/// Turns a bridge's port on by name, without an IPv6 address of its own making; an isolated port exchanges nothing with
-/// other isolated ports.
-pub fn port_up(name: &str, isolated: bool) -> Request {
+/// Settings of a bridge's port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PortFlags {
+    /// It exchanges nothing with other isolated ports.
+    pub isolated: bool,
+    /// Frames may leave by it that came in by it.
+    pub hairpin: bool,
+}
+
+/// Turns a bridge's port on by name, without an IPv6 address of its own making.
+pub fn port_up(name: &str, flags: PortFlags) -> Request {
     let mut message = named(name);
     message.header.flags = LinkFlags::Up;
     message.header.change_mask = LinkFlags::Up;
-    message
-        .attributes
-        .push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(
-            vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)],
-        )]));
-    if isolated {
+    message.attributes.push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(
+        In6AddrGenMode::None,
+    )])]));
+    let mut port = Vec::new();
+    port.extend(flags.isolated.then_some(InfoBridgePort::Isolated(true)));
+    port.extend(flags.hairpin.then_some(InfoBridgePort::HairpinMode(true)));
+    if !port.is_empty() {
         message.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::PortKind(InfoPortKind::Bridge),
-            LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(
-                true,
-            )])),
+            LinkInfo::PortData(InfoPortData::BridgePort(port)),
         ]));
     }
     request(format!("set link {name} up"), NEWLINK, 0, &message)
@@ -151,9 +145,7 @@ pub fn port_up(name: &str, isolated: bool) -> Request {
 pub fn set_mac(index: u32, mac: [u8; 6]) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
-    message
-        .attributes
-        .push(LinkAttribute::Address(mac.to_vec()));
+    message.attributes.push(LinkAttribute::Address(mac.to_vec()));
     request(format!("set address of link {index}"), NEWLINK, 0, &message)
 }
 
@@ -161,12 +153,7 @@ pub fn set_mac(index: u32, mac: [u8; 6]) -> Request {
 pub fn rename_link(index: u32, name: &str) -> Request {
     let mut message = named(name);
     message.header.index = index;
-    request(
-        format!("rename link {index} to {name}"),
-        NEWLINK,
-        0,
-        &message,
-    )
+    request(format!("rename link {index} to {name}"), NEWLINK, 0, &message)
 }
 
 /// Removes a link, which waits for every processor to forget it: 10 to 20 ms for a virtual Ethernet pair.
@@ -180,34 +167,20 @@ pub fn delete_link(index: u32) -> Request {
 pub fn add_address(index: u32, addr: IpAddr, prefix: u8) -> Request {
     let mut message = address(index, addr, prefix);
     if addr.is_ipv6() {
-        message
-            .attributes
-            .push(AddressAttribute::Flags(AddressFlags::Nodad));
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
     if let IpAddr::V4(v4) = addr
         && prefix < 31
     {
         let broadcast = v4.to_bits() | (u32::MAX >> prefix);
-        message
-            .attributes
-            .push(AddressAttribute::Broadcast(Ipv4Addr::from_bits(broadcast)));
+        message.attributes.push(AddressAttribute::Broadcast(Ipv4Addr::from_bits(broadcast)));
     }
-    request(
-        format!("add address {addr}/{prefix}"),
-        NEWADDR,
-        F_CREATE | F_REPLACE,
-        &message,
-    )
+    request(format!("add address {addr}/{prefix}"), NEWADDR, F_CREATE | F_REPLACE, &message)
 }
 
 /// Removes an address.
 pub fn delete_address(index: u32, addr: IpAddr, prefix: u8) -> Request {
-    request(
-        format!("delete address {addr}/{prefix}"),
-        DELADDR,
-        0,
-        &address(index, addr, prefix),
-    )
+    request(format!("delete address {addr}/{prefix}"), DELADDR, 0, &address(index, addr, prefix))
 }
 
 /// Adds a default route, or replaces the one that is there.
@@ -218,19 +191,12 @@ pub fn default_route(index: u32, gateway: IpAddr) -> Request {
     message.header.protocol = RouteProtocol::Boot;
     message.header.scope = RouteScope::Universe;
     message.header.kind = RouteType::Unicast;
-    message
-        .attributes
-        .push(RouteAttribute::Gateway(match gateway {
-            IpAddr::V4(v4) => RouteAddress::Inet(v4),
-            IpAddr::V6(v6) => RouteAddress::Inet6(v6),
-        }));
+    message.attributes.push(RouteAttribute::Gateway(match gateway {
+        IpAddr::V4(v4) => RouteAddress::Inet(v4),
+        IpAddr::V6(v6) => RouteAddress::Inet6(v6),
+    }));
     message.attributes.push(RouteAttribute::Oif(index));
-    request(
-        format!("add default route via {gateway}"),
-        NEWROUTE,
-        F_CREATE | F_REPLACE,
-        &message,
-    )
+    request(format!("add default route via {gateway}"), NEWROUTE, F_CREATE | F_REPLACE, &message)
 }
 
 /// All links of the socket's namespace.
@@ -251,35 +217,20 @@ pub fn link_named(socket: &mut Socket, name: &str) -> Result<Option<Link>, Error
 
 /// All addresses of the socket's namespace.
 pub fn addresses(socket: &mut Socket) -> Result<Vec<Address>, Error> {
-    let all = request(
-        "list addresses",
-        GETADDR,
-        F_DUMP,
-        &AddressMessage::default(),
-    );
+    let all = request("list addresses", GETADDR, F_DUMP, &AddressMessage::default());
     socket.dump(&all, |body| {
         let message = AddressMessage::parse(body).ok()?;
-        let addr = message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                AddressAttribute::Local(addr) => Some(*addr),
-                _ => None,
-            });
+        let addr = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(addr) => Some(*addr),
+            _ => None,
+        });
         let addr = addr.or_else(|| {
-            message
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    AddressAttribute::Address(addr) => Some(*addr),
-                    _ => None,
-                })
+            message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(addr) => Some(*addr),
+                _ => None,
+            })
         })?;
-        Some(Address {
-            index: message.header.index,
-            addr,
-            prefix: message.header.prefix_len,
-        })
+        Some(Address { index: message.header.index, addr, prefix: message.header.prefix_len })
     })
 }
 
@@ -295,38 +246,21 @@ pub fn routes(socket: &mut Socket) -> Result<Vec<Route>, Error> {
     Ok(found)
 }
 
-fn request(
-    what: impl Into<Cow<'static, str>>,
-    kind: u16,
-    flags: u16,
-    message: &impl Emitable,
-) -> Request {
+fn request(what: impl Into<Cow<'static, str>>, kind: u16, flags: u16, message: &impl Emitable) -> Request {
     let mut body = vec![0; message.buffer_len()];
     message.emit(&mut body);
-    Request {
-        what: what.into(),
-        kind,
-        flags,
-        body,
-        tolerated: None,
-    }
+    Request { what: what.into(), kind, flags, body, tolerated: None }
 }
 
 fn named(name: &str) -> LinkMessage {
     let mut message = LinkMessage::default();
-    message
-        .attributes
-        .push(LinkAttribute::IfName(name.to_owned()));
+    message.attributes.push(LinkAttribute::IfName(name.to_owned()));
     message
 }
 
 fn mac_and_mtu(message: &mut LinkMessage, mac: Option<[u8; 6]>, mtu: u32) {
-    message
-        .attributes
-        .extend(mac.map(|mac| LinkAttribute::Address(mac.to_vec())));
-    message
-        .attributes
-        .extend((mtu != 0).then_some(LinkAttribute::Mtu(mtu)));
+    message.attributes.extend(mac.map(|mac| LinkAttribute::Address(mac.to_vec())));
+    message.attributes.extend((mtu != 0).then_some(LinkAttribute::Mtu(mtu)));
 }
 
 fn address(index: u32, addr: IpAddr, prefix: u8) -> AddressMessage {
@@ -334,19 +268,12 @@ fn address(index: u32, addr: IpAddr, prefix: u8) -> AddressMessage {
     message.header.family = family(addr);
     message.header.prefix_len = prefix;
     message.header.index = index;
-    message.attributes = vec![
-        AddressAttribute::Local(addr),
-        AddressAttribute::Address(addr),
-    ];
+    message.attributes = vec![AddressAttribute::Local(addr), AddressAttribute::Address(addr)];
     message
 }
 
 fn family(addr: IpAddr) -> AddressFamily {
-    if addr.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    }
+    if addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
 fn link(message: LinkMessage) -> Link {
@@ -379,9 +306,7 @@ fn link(message: LinkMessage) -> Link {
 }
 
 fn route(message: RouteMessage) -> Option<Route> {
-    if message.header.table != RouteHeader::RT_TABLE_MAIN
-        || message.header.kind != RouteType::Unicast
-    {
+    if message.header.table != RouteHeader::RT_TABLE_MAIN || message.header.kind != RouteType::Unicast {
         return None;
     }
     let mut found = Route {
@@ -414,45 +339,19 @@ mod tests {
         let request = add_address(3, "172.17.0.1".parse().unwrap(), 16);
         assert_eq!(request.body[..8], [2, 16, 0, 0, 3, 0, 0, 0]);
         let found: Vec<_> = attributes(&request.body[8..]).collect();
-        assert_eq!(
-            found,
-            [
-                (2, &[172, 17, 0, 1][..]),
-                (1, &[172, 17, 0, 1]),
-                (4, &[172, 17, 255, 255])
-            ]
-        );
+        assert_eq!(found, [(2, &[172, 17, 0, 1][..]), (1, &[172, 17, 0, 1]), (4, &[172, 17, 255, 255])]);
     }
 
     #[test]
     fn a_pair_carries_its_other_end_inside() {
         let netns = std::fs::File::open("/proc/self/ns/net").unwrap();
-        let near = VethEnd {
-            name: "veth1234567",
-            mac: None,
-        };
-        let far = VethEnd {
-            name: "eth0",
-            mac: Some([2, 0x42, 0, 0, 0, 1]),
-        };
-        let request = add_veth(
-            near,
-            Some(7),
-            far,
-            std::os::fd::AsFd::as_fd(&netns),
-            Some(2),
-            0,
-        );
+        let near = VethEnd { name: "veth1234567", mac: None };
+        let far = VethEnd { name: "eth0", mac: Some([2, 0x42, 0, 0, 0, 1]) };
+        let request = add_veth(near, Some(7), far, std::os::fd::AsFd::as_fd(&netns), Some(2), 0);
         let info = attributes(&request.body[16..]).find(18).unwrap();
         assert_eq!(attributes(info).find(1), Some(&b"veth\0"[..]));
-        let peer = attributes(attributes(info).find(2).unwrap())
-            .find(1)
-            .unwrap();
-        assert_eq!(
-            peer[4..12],
-            [2, 0, 0, 0, 1, 0, 0, 0],
-            "index and flags of the far end"
-        );
+        let peer = attributes(attributes(info).find(2).unwrap()).find(1).unwrap();
+        assert_eq!(peer[4..12], [2, 0, 0, 0, 1, 0, 0, 0], "index and flags of the far end");
         assert_eq!(attributes(&peer[16..]).find(3), Some(&b"eth0\0"[..]));
     }
 
@@ -460,15 +359,8 @@ mod tests {
     fn loopback_is_listed_everywhere() {
         let mut socket = Socket::open(crate::Protocol::Route).unwrap();
         let links = links(&mut socket).unwrap();
-        assert!(
-            links
-                .iter()
-                .any(|link| link.name == "lo" && link.index == LOOPBACK)
-        );
-        assert_eq!(
-            link_named(&mut socket, "lo").unwrap().unwrap().index,
-            LOOPBACK
-        );
+        assert!(links.iter().any(|link| link.name == "lo" && link.index == LOOPBACK));
+        assert_eq!(link_named(&mut socket, "lo").unwrap().unwrap().index, LOOPBACK);
         assert_eq!(link_named(&mut socket, "no-such-link").unwrap(), None);
         routes(&mut socket).unwrap();
         addresses(&mut socket).unwrap();

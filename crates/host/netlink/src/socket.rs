@@ -111,21 +111,14 @@ impl Socket {
         };
         let mut inner = netlink_sys::Socket::new(number).map_err(failed("netlink socket"))?;
         inner.bind_auto().map_err(failed("bind netlink socket"))?;
-        inner
-            .connect(&SocketAddr::new(0, 0))
-            .map_err(failed("connect netlink socket"))?;
+        inner.connect(&SocketAddr::new(0, 0)).map_err(failed("connect netlink socket"))?;
         inner.set_ext_ack(true).map_err(failed("NETLINK_EXT_ACK"))?;
         inner.set_cap_ack(true).map_err(failed("NETLINK_CAP_ACK"))?;
         if protocol == Protocol::Netfilter {
             // without CAP_NET_ADMIN in the first user namespace the default size has to do
             let _ = rustix::net::sockopt::set_socket_send_buffer_size_force(&inner, SEND_BUFFER);
         }
-        Ok(Socket {
-            inner,
-            protocol,
-            sequence: 1,
-            out: Vec::new(),
-        })
+        Ok(Socket { inner, protocol, sequence: 1, out: Vec::new() })
     }
 
     /// Sends every request in one call and waits for all answers; the first refusal is the error. Route requests after
@@ -147,11 +140,7 @@ impl Socket {
 
     /// Sends a request for objects and gives the body of each answer to `each`. Repeats what the kernel says was
     /// interrupted by a change, after `each` was called for a part: callers collect into something they can fill twice.
-    pub fn dump<T>(
-        &mut self,
-        request: &Request,
-        each: impl Fn(&[u8]) -> Option<T>,
-    ) -> Result<Vec<T>, Error> {
+    pub fn dump<T>(&mut self, request: &Request, each: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, Error> {
         const TRIES: usize = 10;
         for _ in 0..TRIES {
             if let Some(found) = self.dump_once(request, &each)? {
@@ -171,9 +160,7 @@ impl Socket {
         let mut failure = None;
         self.receive(|answer| {
             let at = answer.sequence.wrapping_sub(first) as usize;
-            if let (Some(request), Some((errno, message))) =
-                (batch.0.get(at), answer.acknowledgement())
-            {
+            if let (Some(request), Some((errno, message))) = (batch.0.get(at), answer.acknowledgement()) {
                 outstanding -= 1;
                 note(&mut failure, request, errno, message);
             }
@@ -201,10 +188,7 @@ impl Socket {
                 return Ok(false);
             };
             if at == 0 && errno.is_some() {
-                let whole = Request {
-                    what: Cow::Borrowed("commit nf_tables batch"),
-                    ..nft::batch_begin()
-                };
+                let whole = Request { what: Cow::Borrowed("commit nf_tables batch"), ..nft::batch_begin() };
                 note(&mut failure, &whole, errno, message);
                 return Ok(true);
             }
@@ -217,11 +201,7 @@ impl Socket {
         failure.map_or(Ok(()), Err)
     }
 
-    fn dump_once<T>(
-        &mut self,
-        request: &Request,
-        each: &impl Fn(&[u8]) -> Option<T>,
-    ) -> Result<Option<Vec<T>>, Error> {
+    fn dump_once<T>(&mut self, request: &Request, each: &impl Fn(&[u8]) -> Option<T>) -> Result<Option<Vec<T>>, Error> {
         let sequence = self.start(1);
         self.append(sequence, request, 0);
         self.flush()?;
@@ -259,8 +239,7 @@ impl Socket {
         let length = (HEADER + request.body.len()) as u32;
         self.out.extend_from_slice(&length.to_ne_bytes());
         self.out.extend_from_slice(&request.kind.to_ne_bytes());
-        self.out
-            .extend_from_slice(&(F_REQUEST | request.flags | extra).to_ne_bytes());
+        self.out.extend_from_slice(&(F_REQUEST | request.flags | extra).to_ne_bytes());
         self.out.extend_from_slice(&sequence.to_ne_bytes());
         self.out.extend_from_slice(&0u32.to_ne_bytes());
         self.out.extend_from_slice(&request.body);
@@ -278,10 +257,7 @@ impl Socket {
     }
 
     /// Receives until `each` says that it has all it waits for.
-    fn receive(
-        &mut self,
-        mut each: impl FnMut(Answer<'_>) -> Result<bool, Error>,
-    ) -> Result<(), Error> {
+    fn receive(&mut self, mut each: impl FnMut(Answer<'_>) -> Result<bool, Error>) -> Result<(), Error> {
         let mut buffer = Vec::with_capacity(RECEIVE);
         loop {
             buffer.clear();
@@ -312,23 +288,16 @@ struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Error> {
-        let head = bytes
-            .first_chunk::<HEADER>()
-            .ok_or(Error::Malformed("short header"))?;
+        let head = bytes.first_chunk::<HEADER>().ok_or(Error::Malformed("short header"))?;
         let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let body = bytes
-            .get(HEADER..length)
-            .ok_or(Error::Malformed("length of message"))?;
+        let body = bytes.get(HEADER..length).ok_or(Error::Malformed("length of message"))?;
         let answer = Answer {
             kind: u16::from_ne_bytes([head[4], head[5]]),
             flags: u16::from_ne_bytes([head[6], head[7]]),
             sequence: u32::from_ne_bytes([head[8], head[9], head[10], head[11]]),
             body,
         };
-        Ok((
-            answer,
-            bytes.get(length.next_multiple_of(4)..).unwrap_or_default(),
-        ))
+        Ok((answer, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
     }
 
     /// The error number (none for success) and the kernel's words, if this is an acknowledgement.
@@ -340,34 +309,17 @@ impl<'a> Answer<'a> {
         let code = i32::from_ne_bytes(*self.body.first_chunk::<4>()?);
         let errno = (code != 0).then(|| Errno::from_raw_os_error(-code));
         // what was asked follows, whole unless capped; then the extended attributes
-        let asked = self.body.get(4..8).map_or(0, |length| {
-            u32::from_ne_bytes(length.try_into().unwrap_or([0; 4]))
-        });
-        let skip = if self.flags & F_CAPPED != 0 {
-            HEADER
-        } else {
-            (asked as usize).max(HEADER).next_multiple_of(4)
-        };
-        let extended = if self.flags & F_ACK_TLVS != 0 {
-            self.body.get(4 + skip..)
-        } else {
-            None
-        };
+        let asked = self.body.get(4..8).map_or(0, |length| u32::from_ne_bytes(length.try_into().unwrap_or([0; 4])));
+        let skip = if self.flags & F_CAPPED != 0 { HEADER } else { (asked as usize).max(HEADER).next_multiple_of(4) };
+        let extended = if self.flags & F_ACK_TLVS != 0 { self.body.get(4 + skip..) } else { None };
         let message = extended
             .and_then(|bytes| attributes(bytes).find(MESSAGE))
-            .map(|text| {
-                String::from_utf8_lossy(text.strip_suffix(&[0]).unwrap_or(text)).into_owned()
-            });
+            .map(|text| String::from_utf8_lossy(text.strip_suffix(&[0]).unwrap_or(text)).into_owned());
         Some((errno, message))
     }
 }
 
-fn note(
-    failure: &mut Option<Error>,
-    request: &Request,
-    errno: Option<Errno>,
-    message: Option<String>,
-) {
+fn note(failure: &mut Option<Error>, request: &Request, errno: Option<Errno>, message: Option<String>) {
     if let Some(errno) = errno
         && request.tolerated != Some(errno)
         && failure.is_none()
@@ -377,20 +329,11 @@ fn note(
 }
 
 fn refused(request: &Request, errno: Errno, message: Option<String>) -> Error {
-    Error::Refused {
-        what: request.what.to_string(),
-        errno,
-        message,
-    }
+    Error::Refused { what: request.what.to_string(), errno, message }
 }
 
 fn failed(call: &'static str) -> impl Fn(io::Error) -> Error {
-    move |error| Error::Socket {
-        call,
-        errno: error
-            .raw_os_error()
-            .map_or(Errno::IO, Errno::from_raw_os_error),
-    }
+    move |error| Error::Socket { call, errno: error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error) }
 }
 
 #[cfg(test)]
@@ -415,10 +358,7 @@ mod tests {
         let bytes = message(ERROR, F_CAPPED | F_ACK_TLVS, 9, &body);
         let (answer, rest) = Answer::split(&bytes).unwrap();
         assert!(rest.is_empty());
-        assert_eq!(
-            answer.acknowledgement(),
-            Some((Some(Errno::EXIST), Some("oops".to_owned())))
-        );
+        assert_eq!(answer.acknowledgement(), Some((Some(Errno::EXIST), Some("oops".to_owned()))));
     }
 
     #[test]
@@ -435,9 +375,7 @@ mod tests {
     #[test]
     fn the_kernel_answers_each_request_by_its_own_name() {
         let mut socket = Socket::open(Protocol::Route).unwrap();
-        let refusal = socket
-            .run_one(crate::route::delete_link(u32::MAX / 2))
-            .unwrap_err();
+        let refusal = socket.run_one(crate::route::delete_link(u32::MAX / 2)).unwrap_err();
         assert!(refusal.to_string().starts_with("delete link"), "{refusal}");
     }
 }

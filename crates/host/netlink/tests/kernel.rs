@@ -3,8 +3,7 @@
 use std::process::Command;
 
 use netlink::nft::{
-    Base, ChainType, CtKey, DataType, Element, Expr, Family, Hook, MetaKey, PayloadBase, SetSpec,
-    Table, Verdict, reg,
+    Base, ChainType, CtKey, DataType, Element, Expr, Family, Hook, MetaKey, PayloadBase, SetSpec, Table, Verdict, reg,
 };
 use netlink::{Batch, Protocol, Socket, route};
 use rustix::io::Errno;
@@ -25,15 +24,8 @@ fn isolated(test: impl FnOnce() + Send + 'static) {
 }
 
 fn nft(args: &[&str]) -> String {
-    let output = Command::new("nft")
-        .args(args)
-        .output()
-        .expect("nft (package nftables)");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new("nft").args(args).output().expect("nft (package nftables)");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
 
@@ -43,31 +35,13 @@ fn name(device: &str) -> [u8; 16] {
     bytes
 }
 
-const BRIDGES: SetSpec = SetSpec {
-    name: "bridges",
-    key: &[DataType::IfName],
-    data: None,
-    interval: false,
-};
-const NETS: SetSpec = SetSpec {
-    name: "nets",
-    key: &[DataType::Ipv4Addr],
-    data: None,
-    interval: true,
-};
-const LOCAL: SetSpec = SetSpec {
-    name: "local",
-    key: &[DataType::IfName, DataType::Ipv4Addr],
-    data: None,
-    interval: true,
-};
+const BRIDGES: SetSpec = SetSpec { name: "bridges", key: &[DataType::IfName], data: None, interval: false };
+const NETS: SetSpec = SetSpec { name: "nets", key: &[DataType::Ipv4Addr], data: None, interval: true };
+const LOCAL: SetSpec =
+    SetSpec { name: "local", key: &[DataType::IfName, DataType::Ipv4Addr], data: None, interval: true };
 const PORTS: SetSpec = SetSpec {
     name: "ports",
-    key: &[
-        DataType::Ipv4Addr,
-        DataType::InetProto,
-        DataType::InetService,
-    ],
+    key: &[DataType::Ipv4Addr, DataType::InetProto, DataType::InetService],
     data: Some(&[DataType::Ipv4Addr, DataType::InetService]),
     interval: false,
 };
@@ -82,73 +56,29 @@ fn what_is_sent_is_what_nft_lists() {
             batch.push(table.add_set(set));
         }
         batch.push(table.add_chain("publish", None));
-        let pre = Base {
-            kind: ChainType::Nat,
-            hook: Hook::Prerouting,
-            priority: -100,
-        };
+        let pre = Base { kind: ChainType::Nat, hook: Hook::Prerouting, priority: -100 };
         batch.push(table.add_chain("pre", Some(pre)));
-        let forward = Base {
-            kind: ChainType::Filter,
-            hook: Hook::Forward,
-            priority: 0,
-        };
+        let forward = Base { kind: ChainType::Filter, hook: Hook::Forward, priority: 0 };
         batch.push(table.add_chain("forward", Some(forward)));
-        let post = Base {
-            kind: ChainType::Nat,
-            hook: Hook::Postrouting,
-            priority: 100,
-        };
+        let post = Base { kind: ChainType::Nat, hook: Hook::Postrouting, priority: 100 };
         batch.push(table.add_chain("post", Some(post)));
         batch.push(table.add_rule(
             "publish",
             &[
-                Expr::Meta {
-                    key: MetaKey::Family,
-                    to: reg::at(0),
-                },
-                Expr::Cmp {
-                    from: reg::at(0),
-                    equal: true,
-                    data: vec![2],
-                },
-                Expr::Payload {
-                    base: PayloadBase::Network,
-                    offset: 16,
-                    len: 4,
-                    to: reg::at(0),
-                },
-                Expr::Meta {
-                    key: MetaKey::Transport,
-                    to: reg::at(1),
-                },
-                Expr::Payload {
-                    base: PayloadBase::Transport,
-                    offset: 2,
-                    len: 2,
-                    to: reg::at(2),
-                },
-                Expr::Map {
-                    map: "ports".to_owned(),
-                    from: reg::at(0),
-                    to: reg::at(0),
-                },
-                Expr::Dnat {
-                    family: 2,
-                    addr: reg::at(0),
-                    port: Some(reg::at(1)),
-                },
+                Expr::Meta { key: MetaKey::Family, to: reg::at(0) },
+                Expr::Cmp { from: reg::at(0), equal: true, data: vec![2] },
+                Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, to: reg::at(0) },
+                Expr::Meta { key: MetaKey::Transport, to: reg::at(1) },
+                Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, to: reg::at(2) },
+                Expr::Map { map: "ports".to_owned(), from: reg::at(0), to: reg::at(0) },
+                Expr::Dnat { family: 2, addr: reg::at(0), port: Some(reg::at(1)) },
             ],
         ));
         batch.push(table.add_rule(
             "pre",
             &[
                 Expr::FibDestinationType { to: reg::at(0) },
-                Expr::Cmp {
-                    from: reg::at(0),
-                    equal: true,
-                    data: 2u32.to_ne_bytes().to_vec(),
-                },
+                Expr::Cmp { from: reg::at(0), equal: true, data: 2u32.to_ne_bytes().to_vec() },
                 Expr::Counter,
                 Expr::Verdict(Verdict::Goto("publish".to_owned())),
             ],
@@ -156,63 +86,34 @@ fn what_is_sent_is_what_nft_lists() {
         batch.push(table.add_rule(
             "forward",
             &[
-                Expr::Ct {
-                    key: CtKey::State,
-                    to: reg::at(0),
-                },
-                Expr::Mask {
-                    from: reg::at(0),
-                    to: reg::at(0),
-                    mask: 6u32.to_ne_bytes().to_vec(),
-                },
-                Expr::Cmp {
-                    from: reg::at(0),
-                    equal: false,
-                    data: vec![0; 4],
-                },
+                Expr::Ct { key: CtKey::State, to: reg::at(0) },
+                Expr::Mask { from: reg::at(0), to: reg::at(0), mask: 6u32.to_ne_bytes().to_vec() },
+                Expr::Cmp { from: reg::at(0), equal: false, data: vec![0; 4] },
                 Expr::Verdict(Verdict::Accept),
             ],
         ));
         batch.push(table.add_rule(
             "post",
             &[
-                Expr::Meta {
-                    key: MetaKey::OutName,
-                    to: reg::at(0),
-                },
-                Expr::Lookup {
-                    set: "bridges".to_owned(),
-                    from: reg::at(0),
-                    present: false,
-                },
+                Expr::Meta { key: MetaKey::OutName, to: reg::at(0) },
+                Expr::Lookup { set: "bridges".to_owned(), from: reg::at(0), present: false },
                 Expr::Masquerade,
             ],
         ));
         batch.extend(table.add_elements(&BRIDGES, &[Element::key(&[&name("br0")])]));
-        batch.extend(table.add_elements(
-            &NETS,
-            &[
-                Element::key(&[&[172, 17, 0, 0]]),
-                Element::end_before(&[&[172, 18, 0, 0]]),
-            ],
-        ));
         batch.extend(
-            table.add_elements(
-                &LOCAL,
-                &[Element::key(&[&name("br0"), &[172, 17, 0, 0]])
-                    .to(&[&name("br0"), &[172, 17, 255, 255]])],
-            ),
+            table.add_elements(&NETS, &[Element::key(&[&[172, 17, 0, 0]]), Element::end_before(&[&[172, 18, 0, 0]])]),
         );
-        let published = Element::key(&[&[127, 0, 0, 1], &[6], &[0x1f, 0x90]])
-            .with_data(&[&[172, 17, 0, 2], &[0, 80]]);
+        batch.extend(table.add_elements(
+            &LOCAL,
+            &[Element::key(&[&name("br0"), &[172, 17, 0, 0]]).to(&[&name("br0"), &[172, 17, 255, 255]])],
+        ));
+        let published = Element::key(&[&[127, 0, 0, 1], &[6], &[0x1f, 0x90]]).with_data(&[&[172, 17, 0, 2], &[0, 80]]);
         batch.extend(table.add_elements(&PORTS, std::slice::from_ref(&published)));
         let mut socket = Socket::open(Protocol::Netfilter).unwrap();
         socket.run(&batch).unwrap();
         assert_eq!(nft(&["list", "ruleset"]), include_str!("ruleset.txt"));
-        assert_eq!(
-            table.dump_elements(&mut socket, &PORTS).unwrap(),
-            [published]
-        );
+        assert_eq!(table.dump_elements(&mut socket, &PORTS).unwrap(), [published]);
         assert!(table.exists(&mut socket).unwrap());
         socket.run_one(table.delete()).unwrap();
         assert!(!table.exists(&mut socket).unwrap());
@@ -225,23 +126,11 @@ fn a_refused_batch_changes_nothing_and_names_the_request() {
     isolated(|| {
         let table = Table::new(Family::Inet, "half");
         let mut socket = Socket::open(Protocol::Netfilter).unwrap();
-        let batch: Batch = [
-            table.add(),
-            table.flush_chain("absent"),
-            table.add_chain("c", None),
-        ]
-        .into_iter()
-        .collect();
+        let batch: Batch = [table.add(), table.flush_chain("absent"), table.add_chain("c", None)].into_iter().collect();
         let error = socket.run(&batch).unwrap_err();
         assert_eq!(error.errno(), Some(Errno::NOENT));
-        assert!(
-            error.to_string().starts_with("flush chain absent: "),
-            "{error}"
-        );
-        assert!(
-            !table.exists(&mut socket).unwrap(),
-            "nothing of the batch stays"
-        );
+        assert!(error.to_string().starts_with("flush chain absent: "), "{error}");
+        assert!(!table.exists(&mut socket).unwrap(), "nothing of the batch stays");
         socket.run_one(table.add()).unwrap();
         socket.run_one(table.add()).unwrap();
     });
@@ -254,30 +143,16 @@ fn thousands_of_elements_go_in_and_come_back() {
         let mut socket = Socket::open(Protocol::Netfilter).unwrap();
         let elements: Vec<_> = (1..5000u16)
             .map(|port| {
-                Element::key(&[&[0; 4], &[6], &port.to_be_bytes()])
-                    .with_data(&[&[10, 0, 0, 1], &port.to_be_bytes()])
+                Element::key(&[&[0; 4], &[6], &port.to_be_bytes()]).with_data(&[&[10, 0, 0, 1], &port.to_be_bytes()])
             })
             .collect();
         let mut batch = Batch::new();
         batch.push(table.add()).push(table.add_set(&PORTS));
         batch.extend(table.add_elements(&PORTS, &elements));
         socket.run(&batch).unwrap();
-        assert_eq!(
-            table.dump_elements(&mut socket, &PORTS).unwrap().len(),
-            4999
-        );
-        socket
-            .run(
-                &table
-                    .delete_elements(&PORTS, &elements[1..])
-                    .into_iter()
-                    .collect(),
-            )
-            .unwrap();
-        assert_eq!(
-            table.dump_elements(&mut socket, &PORTS).unwrap(),
-            elements[..1]
-        );
+        assert_eq!(table.dump_elements(&mut socket, &PORTS).unwrap().len(), 4999);
+        socket.run(&table.delete_elements(&PORTS, &elements[1..]).into_iter().collect()).unwrap();
+        assert_eq!(table.dump_elements(&mut socket, &PORTS).unwrap(), elements[..1]);
         socket.run_one(table.flush_set(&PORTS)).unwrap();
         assert_eq!(table.dump_elements(&mut socket, &PORTS).unwrap(), []);
     });
@@ -292,27 +167,18 @@ fn a_pair_joins_a_bridge_with_another_namespace() {
         assert_eq!(bridge.kind, "bridge");
         let (netns, mut there) = std::thread::spawn(|| {
             sys::netns::unshare().unwrap();
-            (
-                sys::netns::current().unwrap(),
-                Socket::open(Protocol::Route).unwrap(),
-            )
+            (sys::netns::current().unwrap(), Socket::open(Protocol::Route).unwrap())
         })
         .join()
         .unwrap();
-        let near = route::VethEnd {
-            name: "veth0",
-            mac: None,
-        };
-        let far = route::VethEnd {
-            name: "eth0",
-            mac: Some([2, 0x42, 10, 0, 0, 2]),
-        };
+        let near = route::VethEnd { name: "veth0", mac: None };
+        let far = route::VethEnd { name: "eth0", mac: Some([2, 0x42, 10, 0, 0, 2]) };
         let netns = std::os::fd::AsFd::as_fd(&netns);
         let batch: Batch = [
             route::add_address(bridge.index, "10.0.0.1".parse().unwrap(), 24),
             route::link_up(bridge.index),
             route::add_veth(near, Some(bridge.index), far, netns, Some(2), 1400),
-            route::port_up("veth0", true),
+            route::port_up("veth0", route::PortFlags { isolated: true, hairpin: true }),
         ]
         .into_iter()
         .collect();
@@ -330,16 +196,9 @@ fn a_pair_joins_a_bridge_with_another_namespace() {
         assert_eq!((eth0.index, eth0.up, eth0.mtu), (2, true, 1400));
         assert_eq!(eth0.mac, Some([2, 0x42, 10, 0, 0, 2]));
         let veth0 = route::link_named(&mut here, "veth0").unwrap().unwrap();
-        assert_eq!(
-            (veth0.master, veth0.up, veth0.kind.as_str()),
-            (Some(bridge.index), true, "veth")
-        );
+        assert_eq!((veth0.master, veth0.up, veth0.kind.as_str()), (Some(bridge.index), true, "veth"));
         let routes = route::routes(&mut there).unwrap();
-        assert!(
-            routes
-                .iter()
-                .any(|route| route.prefix == 0 && route.index == Some(2))
-        );
+        assert!(routes.iter().any(|route| route.prefix == 0 && route.index == Some(2)));
         assert!(routes.iter().any(|route| route.prefix == 24));
         let error = here.run_one(route::add_bridge("br0", None, 0)).unwrap_err();
         assert_eq!(error.errno(), Some(Errno::EXIST));

@@ -22,17 +22,12 @@ impl Networks {
         if network.driver != Driver::Bridge {
             return Ok(endpoint);
         }
-        let wired = self
-            .wire(&network, &request, &mut endpoint)
-            .and_then(|()| self.publish(&endpoint));
+        let wired = self.wire(&network, &request, &mut endpoint).and_then(|()| self.publish(&endpoint));
         if let Err(error) = wired {
             self.inner.state().forget(&endpoint.id);
             return Err(error);
         }
-        self.inner
-            .state()
-            .endpoints
-            .insert(endpoint.id.clone(), endpoint.clone());
+        self.inner.state().endpoints.insert(endpoint.id.clone(), endpoint.clone());
         Ok(endpoint)
     }
 
@@ -50,12 +45,7 @@ impl Networks {
     /// Takes a container that goes on running off a network: as `detach`, and its device is removed, which takes
     /// some milliseconds.
     pub fn disconnect(&self, endpoint: &EndpointId, netns: BorrowedFd<'_>) -> Result<()> {
-        let device = self
-            .inner
-            .state()
-            .endpoints
-            .get(endpoint)
-            .map(|known| known.interface.clone());
+        let device = self.inner.state().endpoints.get(endpoint).map(|known| known.interface.clone());
         let detached = self.detach(endpoint);
         match device {
             Some(device) if !device.is_empty() => detached.and(sandbox::unplug(netns, &device)),
@@ -66,10 +56,7 @@ impl Networks {
     /// Enters an endpoint into the state, with addresses leased and ports bound.
     fn claim(&self, network: &Network, request: &AttachRequest<'_>) -> Result<Endpoint> {
         let mut state = self.inner.state();
-        let mut on_it = state
-            .endpoints
-            .values()
-            .filter(|endpoint| endpoint.network == network.id);
+        let mut on_it = state.endpoints.values().filter(|endpoint| endpoint.network == network.id);
         if on_it.any(|endpoint| endpoint.container == request.container) {
             return Err(Error::AlreadyConnected {
                 container: request.container_name.clone(),
@@ -97,12 +84,7 @@ impl Networks {
                 return Err(error);
             }
             if !network.internal {
-                let binder = binder(
-                    &endpoint,
-                    network
-                        .host_binding()
-                        .unwrap_or(self.inner.config.default_bind),
-                );
+                let binder = binder(&endpoint, network.host_binding().unwrap_or(self.inner.config.default_bind));
                 match state.ports.bind(&endpoint.id, &request.ports, binder) {
                     Ok(ports) => endpoint.ports = ports,
                     Err(error) => {
@@ -116,26 +98,17 @@ impl Networks {
                 }
             }
         }
-        state
-            .endpoints
-            .insert(endpoint.id.clone(), endpoint.clone());
+        state.endpoints.insert(endpoint.id.clone(), endpoint.clone());
         Ok(endpoint)
     }
 
     /// Gives the sandbox its device and the device its addresses.
-    fn wire(
-        &self,
-        network: &Network,
-        request: &AttachRequest<'_>,
-        endpoint: &mut Endpoint,
-    ) -> Result<()> {
+    fn wire(&self, network: &Network, request: &AttachRequest<'_>, endpoint: &mut Endpoint) -> Result<()> {
         let prepared = lock(&self.inner.handed_out).take_back(request.netns, &network.id)?;
         let (mut inside, device, index) = match prepared {
             Some(inside) => (inside, "eth0".to_owned(), FIRST_DEVICE),
             None => {
-                let plug = self
-                    .plug(network)?
-                    .ok_or_else(|| Error::NoDevice(network.name.clone()))?;
+                let plug = self.plug(network)?.ok_or_else(|| Error::NoDevice(network.name.clone()))?;
                 sandbox::plug_in(request.netns, plug)?
             }
         };
@@ -153,12 +126,7 @@ impl Networks {
 
 impl State {
     /// Takes addresses and an Ethernet address for an endpoint; on failure some may be taken already.
-    fn lease(
-        &mut self,
-        network: &Network,
-        request: &AttachRequest<'_>,
-        endpoint: &mut Endpoint,
-    ) -> Result<()> {
+    fn lease(&mut self, network: &Network, request: &AttachRequest<'_>, endpoint: &mut Endpoint) -> Result<()> {
         let asks = request.ipv4.is_some() || request.ipv6.is_some();
         if asks && network.is_predefined() {
             return Err(Error::AddressNotOnDefault);
@@ -166,20 +134,11 @@ impl State {
         if asks && !network.subnet_chosen_by_user {
             return Err(Error::AddressWithoutSubnet);
         }
-        let exhausted = || Error::AddressesExhausted {
-            network: network.name.clone(),
-            id: network.id.to_string(),
-        };
-        let entry = self
-            .networks
-            .get_mut(&network.id)
-            .ok_or_else(|| Error::NoSuchNetwork(network.name.clone()))?;
+        let exhausted = || Error::AddressesExhausted { network: network.name.clone(), id: network.id.to_string() };
+        let entry = self.networks.get_mut(&network.id).ok_or_else(|| Error::NoSuchNetwork(network.name.clone()))?;
         if let Some(leases) = &mut entry.leases4 {
             let addr = match request.ipv4 {
-                Some(addr) => leases
-                    .take(addr)
-                    .map(|()| addr)
-                    .map_err(|why| refused(why, addr.into()))?,
+                Some(addr) => leases.take(addr).map(|()| addr).map_err(|why| refused(why, addr.into()))?,
                 None => leases.take_any().ok_or_else(exhausted)?,
             };
             endpoint.ipv4 = Some((addr, leases.subnet().prefix()));
@@ -190,10 +149,7 @@ impl State {
         if let Some(leases) = &mut entry.leases6 {
             let host_part = endpoint.ipv4.map(|(addr, prefix)| host_part(addr, prefix));
             let addr = match request.ipv6 {
-                Some(addr) => leases
-                    .take(addr)
-                    .map(|()| addr)
-                    .map_err(|why| refused(why, addr.into()))?,
+                Some(addr) => leases.take(addr).map(|()| addr).map_err(|why| refused(why, addr.into()))?,
                 None => leases.take_any(host_part).ok_or_else(exhausted)?,
             };
             endpoint.ipv6 = Some((addr, leases.subnet().prefix()));
@@ -201,11 +157,7 @@ impl State {
         } else if let Some(addr) = request.ipv6 {
             return Err(Error::AddressOutside(addr.into()));
         }
-        let derived = || {
-            endpoint
-                .ipv4
-                .map_or_else(|| MacAddr(random_mac()), |(addr, _)| MacAddr::of(addr))
-        };
+        let derived = || endpoint.ipv4.map_or_else(|| MacAddr(random_mac()), |(addr, _)| MacAddr::of(addr));
         endpoint.mac = Some(request.mac.unwrap_or_else(derived));
         Ok(())
     }
@@ -235,28 +187,17 @@ impl State {
 /// The published ports of an endpoint and where each leads.
 pub(super) fn published(endpoint: &Endpoint) -> Vec<Published> {
     let binder = binder(endpoint, Ipv4Addr::UNSPECIFIED.into());
-    let lead = |port: &crate::ports::BoundPort| Published {
-        port: *port,
-        to: container_address(port.host.ip(), binder),
-    };
+    let lead =
+        |port: &crate::ports::BoundPort| Published { port: *port, to: container_address(port.host.ip(), binder) };
     endpoint.ports.iter().map(lead).collect()
 }
 
 fn binder(endpoint: &Endpoint, default: IpAddr) -> Binder {
-    Binder {
-        ipv4: endpoint.ipv4.map(|(addr, _)| addr),
-        ipv6: endpoint.ipv6.map(|(addr, _)| addr),
-        default,
-    }
+    Binder { ipv4: endpoint.ipv4.map(|(addr, _)| addr), ipv6: endpoint.ipv6.map(|(addr, _)| addr), default }
 }
 
 /// One batch: Ethernet address, addresses, default routes.
-fn address(
-    inside: &mut Socket,
-    index: u32,
-    endpoint: &Endpoint,
-    default_route: bool,
-) -> Result<()> {
+fn address(inside: &mut Socket, index: u32, endpoint: &Endpoint, default_route: bool) -> Result<()> {
     let mut batch = Batch::new();
     if let Some(mac) = endpoint.mac {
         batch.push(route::set_mac(index, mac.0));
@@ -268,20 +209,10 @@ fn address(
         batch.push(route::add_address(index, addr.into(), prefix));
     }
     if default_route {
-        batch.extend(
-            endpoint
-                .gateway4
-                .map(|gateway| route::default_route(index, gateway.into())),
-        );
-        batch.extend(
-            endpoint
-                .gateway6
-                .map(|gateway| route::default_route(index, gateway.into())),
-        );
+        batch.extend(endpoint.gateway4.map(|gateway| route::default_route(index, gateway.into())));
+        batch.extend(endpoint.gateway6.map(|gateway| route::default_route(index, gateway.into())));
     }
-    inside
-        .run(&batch)
-        .map_err(netlink_error("give a sandbox its addresses"))
+    inside.run(&batch).map_err(netlink_error("give a sandbox its addresses"))
 }
 
 fn host_part(addr: Ipv4Addr, prefix: u8) -> u128 {

@@ -8,9 +8,7 @@ use super::{Entry, Networks, lock, random_hex, short_name};
 use crate::bridge;
 use crate::error::{Error, Result};
 use crate::ipam::{choose_subnet, choose_subnet6, default_pools};
-use crate::network::{
-    Driver, Ipam, IpamPool, Network, NetworkId, NetworkSpec, Subnet, Subnet4, Subnet6, option,
-};
+use crate::network::{Driver, Ipam, IpamPool, Network, NetworkId, NetworkSpec, Subnet, Subnet4, Subnet6, option};
 
 /// Subnets that new ones must not overlap with.
 struct Taken {
@@ -65,27 +63,17 @@ impl Networks {
         }
         {
             let mut state = self.inner.state();
-            let on_it = state
-                .endpoints
-                .values()
-                .filter(|endpoint| endpoint.network == network.id);
-            let mut names: Vec<_> = on_it
-                .map(|one| format!("name:{:?} id:{:?}", one.container_name, short(&one.id.0)))
-                .collect();
+            let on_it = state.endpoints.values().filter(|endpoint| endpoint.network == network.id);
+            let mut names: Vec<_> =
+                on_it.map(|one| format!("name:{:?} id:{:?}", one.container_name, short(&one.id.0))).collect();
             names.sort();
             if !names.is_empty() {
-                return Err(Error::InUse {
-                    network: network.name,
-                    endpoints: names.join(", "),
-                });
+                return Err(Error::InUse { network: network.name, endpoints: names.join(", ") });
             }
             state.networks.remove(&network.id);
         }
         if let Err(error) = self.inner.records.delete(&network.id) {
-            self.inner
-                .state()
-                .networks
-                .insert(network.id.clone(), Entry::new(network));
+            self.inner.state().networks.insert(network.id.clone(), Entry::new(network));
             return Err(error);
         }
         self.inner.pool.forget(&network.id);
@@ -98,10 +86,7 @@ impl Networks {
     pub(super) fn restore(&self) -> Result<()> {
         let _defining = lock(&self.inner.defining);
         for network in self.inner.records.load()? {
-            self.inner
-                .state()
-                .networks
-                .insert(network.id.clone(), Entry::new(network));
+            self.inner.state().networks.insert(network.id.clone(), Entry::new(network));
         }
         for (name, driver) in [("host", Driver::Host), ("none", Driver::Null)] {
             if self.find(name).is_err() {
@@ -109,19 +94,12 @@ impl Networks {
             }
         }
         self.restore_default_bridge()?;
-        let networks: Vec<_> = self
-            .list()
-            .into_iter()
-            .filter(|network| network.driver == Driver::Bridge)
-            .collect();
+        let networks: Vec<_> = self.list().into_iter().filter(|network| network.driver == Driver::Bridge).collect();
         let facts: Vec<_> = networks.iter().map(Network::facts).collect();
         self.inner.firewall.install()?;
         for stray in self.inner.firewall.bridges()? {
             if !networks.iter().any(|network| network.bridge == stray) {
-                tracing::info!(
-                    bridge = stray,
-                    "removing the bridge of a network that was not finished or not removed"
-                );
+                tracing::info!(bridge = stray, "removing the bridge of a network that was not finished or not removed");
                 bridge::remove(&mut lock(&self.inner.host), &stray)?;
             }
         }
@@ -169,10 +147,7 @@ impl Networks {
 
     fn default_ipam(&self, kept: Ipam) -> Result<Ipam> {
         let config = &self.inner.config;
-        let mut wanted = Ipam {
-            driver: "default".to_owned(),
-            ..Ipam::default()
-        };
+        let mut wanted = Ipam { driver: "default".to_owned(), ..Ipam::default() };
         if let Some((addr, prefix)) = config.bip {
             wanted.pools.push(IpamPool {
                 subnet: Subnet::V4(Subnet4::new(addr, prefix)),
@@ -181,36 +156,21 @@ impl Networks {
                 reserved: BTreeMap::new(),
             });
         } else {
-            wanted.pools.extend(
-                kept.pools
-                    .iter()
-                    .find(|pool| pool.subnet.v4().is_some())
-                    .cloned(),
-            );
+            wanted.pools.extend(kept.pools.iter().find(|pool| pool.subnet.v4().is_some()).cloned());
         }
         match config.fixed_cidr_v6 {
             Some(subnet) => wanted.pools.push(IpamPool::of(Subnet::V6(subnet))),
             None if config.ipv6 => {
-                wanted.pools.extend(
-                    kept.pools
-                        .iter()
-                        .find(|pool| pool.subnet.v6().is_some())
-                        .cloned(),
-                );
+                wanted.pools.extend(kept.pools.iter().find(|pool| pool.subnet.v6().is_some()).cloned());
             }
             None => {}
         }
         let mut ipam = self.complete(wanted, true, config.ipv6)?;
         for pool in &mut ipam.pools {
             if let Subnet::V4(subnet) = pool.subnet {
-                pool.range = config
-                    .fixed_cidr
-                    .filter(|range| subnet.overlaps(*range))
-                    .map(Subnet::V4);
+                pool.range = config.fixed_cidr.filter(|range| subnet.overlaps(*range)).map(Subnet::V4);
                 pool.reserved.clear();
-                let gateway = config
-                    .default_gateway
-                    .map(|addr| (option::DEFAULT_GATEWAY.to_owned(), addr.into()));
+                let gateway = config.default_gateway.map(|addr| (option::DEFAULT_GATEWAY.to_owned(), addr.into()));
                 pool.reserved.extend(gateway);
             }
         }
@@ -222,29 +182,21 @@ impl Networks {
         if self.inner.config.ip_forward {
             bridge::forward(network.ipv6)?;
         }
-        self.inner
-            .state()
-            .networks
-            .insert(network.id.clone(), Entry::new(network.clone()));
+        self.inner.state().networks.insert(network.id.clone(), Entry::new(network.clone()));
         self.ensure_bridge(network)?;
         self.inner.records.save(network)
     }
 
     fn store(&self, network: &Network) -> Result<()> {
         self.inner.records.save(network)?;
-        self.inner
-            .state()
-            .networks
-            .insert(network.id.clone(), Entry::new(network.clone()));
+        self.inner.state().networks.insert(network.id.clone(), Entry::new(network.clone()));
         Ok(())
     }
 
     /// Refuses what cannot be made; returns the name that the user wants for the bridge.
     fn check(&self, spec: &NetworkSpec) -> Result<Option<String>> {
         if spec.name.trim().is_empty() {
-            return Err(Error::BadSpec(
-                "invalid network name: name is empty".to_owned(),
-            ));
+            return Err(Error::BadSpec("invalid network name: name is empty".to_owned()));
         }
         if matches!(spec.name.as_str(), "bridge" | "host" | "none" | "default") {
             return Err(Error::Predefined(spec.name.clone()));
@@ -253,10 +205,7 @@ impl Networks {
             "" | "bridge" | "default" => {}
             "host" | "null" => return Err(Error::OnlyOne(spec.driver.clone())),
             "overlay" | "macvlan" | "ipvlan" => {
-                return Err(Error::Unimplemented(format!(
-                    "network driver {:?}",
-                    spec.driver
-                )));
+                return Err(Error::Unimplemented(format!("network driver {:?}", spec.driver)));
             }
             other => return Err(Error::NoSuchDriver(other.to_owned())),
         }
@@ -266,10 +215,7 @@ impl Networks {
         if spec.ipv4 == Some(false) && !spec.ipv6 {
             return Err(Error::BadSpec("IPv4 or IPv6 must be enabled".to_owned()));
         }
-        let bridge = spec
-            .options
-            .get(option::BRIDGE_NAME)
-            .filter(|name| !name.is_empty());
+        let bridge = spec.options.get(option::BRIDGE_NAME).filter(|name| !name.is_empty());
         if let Some(name) = bridge
             && (name.len() > 15 || name.contains(['/', ' ']) || name.contains(char::is_whitespace))
         {
@@ -294,13 +240,7 @@ impl Networks {
     fn complete(&self, mut ipam: Ipam, ipv4: bool, ipv6: bool) -> Result<Ipam> {
         "default".clone_into(&mut ipam.driver);
         let mut taken = self.taken()?;
-        ipam.pools.retain(|pool| {
-            if pool.subnet.v4().is_some() {
-                ipv4
-            } else {
-                ipv6
-            }
-        });
+        ipam.pools.retain(|pool| if pool.subnet.v4().is_some() { ipv4 } else { ipv6 });
         for pool in &ipam.pools {
             pool.check()?;
             let overlaps = match pool.subnet {
@@ -317,19 +257,14 @@ impl Networks {
         }
         if ipv4 && !ipam.pools.iter().any(|pool| pool.subnet.v4().is_some()) {
             let defaults = default_pools();
-            let pools = if self.inner.config.pools.is_empty() {
-                &defaults
-            } else {
-                &self.inner.config.pools
-            };
+            let pools = if self.inner.config.pools.is_empty() { &defaults } else { &self.inner.config.pools };
             let taken = [taken.networks4, taken.host4].concat();
             let subnet = choose_subnet(pools, &taken).ok_or(Error::PoolsExhausted)?;
             ipam.pools.insert(0, IpamPool::of(Subnet::V4(subnet)));
         }
         if ipv6 && !ipam.pools.iter().any(|pool| pool.subnet.v6().is_some()) {
             let taken = [taken.networks6, taken.host6].concat();
-            let subnet =
-                choose_subnet6(&self.inner.config.instance, &taken).ok_or(Error::PoolsExhausted)?;
+            let subnet = choose_subnet6(&self.inner.config.instance, &taken).ok_or(Error::PoolsExhausted)?;
             ipam.pools.push(IpamPool::of(Subnet::V6(subnet)));
         }
         for pool in &mut ipam.pools {
@@ -340,10 +275,7 @@ impl Networks {
 
     fn taken(&self) -> Result<Taken> {
         let networks = self.list();
-        let bridges: Vec<_> = networks
-            .iter()
-            .map(|network| network.bridge.clone())
-            .collect();
+        let bridges: Vec<_> = networks.iter().map(|network| network.bridge.clone()).collect();
         let (host4, host6) = bridge::in_use(&mut lock(&self.inner.host), &bridges)?;
         let pools = || networks.iter().flat_map(|network| &network.ipam.pools);
         Ok(Taken {
@@ -365,10 +297,7 @@ fn predefined(name: &str, driver: Driver) -> Network {
         attachable: false,
         ipv4: true,
         ipv6: false,
-        ipam: Ipam {
-            driver: "default".to_owned(),
-            ..Ipam::default()
-        },
+        ipam: Ipam { driver: "default".to_owned(), ..Ipam::default() },
         subnet_chosen_by_user: false,
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
@@ -376,20 +305,14 @@ fn predefined(name: &str, driver: Driver) -> Network {
     }
 }
 
-fn default_options(
-    bridge: &str,
-    config: &crate::config::NetworkConfig,
-) -> BTreeMap<String, String> {
+fn default_options(bridge: &str, config: &crate::config::NetworkConfig) -> BTreeMap<String, String> {
     let mtu = if config.mtu == 0 { 1500 } else { config.mtu };
     let bind = match config.default_bind {
         IpAddr::V4(addr) => addr.to_string(),
         IpAddr::V6(addr) => addr.to_string(),
     };
     BTreeMap::from([
-        (
-            "com.docker.network.bridge.default_bridge".to_owned(),
-            "true".to_owned(),
-        ),
+        ("com.docker.network.bridge.default_bridge".to_owned(), "true".to_owned()),
         (option::ICC.to_owned(), config.icc.to_string()),
         (option::MASQUERADE.to_owned(), config.ip_masq.to_string()),
         (option::HOST_BINDING.to_owned(), bind),

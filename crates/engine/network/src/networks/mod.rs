@@ -71,9 +71,7 @@ impl Networks {
         let short = short_name(&config.instance);
         let inner = Inner {
             firewall: Firewall::new(format!("sampan-{short}"))?,
-            host: Mutex::new(
-                Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?,
-            ),
+            host: Mutex::new(Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?),
             pool: Pool::start(config.ready)?,
             records: Records(db),
             defining: Mutex::new(()),
@@ -81,40 +79,24 @@ impl Networks {
             handed_out: Mutex::new(HandedOut::default()),
             config,
         };
-        let networks = Networks {
-            inner: Arc::new(inner),
-        };
+        let networks = Networks { inner: Arc::new(inner) };
         networks.restore()?;
         Ok(networks)
     }
 
     /// All networks, predefined ones included.
     pub fn list(&self) -> Vec<Network> {
-        self.inner
-            .state()
-            .networks
-            .values()
-            .map(|entry| entry.network.clone())
-            .collect()
+        self.inner.state().networks.values().map(|entry| entry.network.clone()).collect()
     }
 
     /// A network by name, id, or unambiguous beginning of an id.
     pub fn find(&self, network: &str) -> Result<Network> {
-        self.inner
-            .state()
-            .find(network)
-            .map(|entry| entry.network.clone())
+        self.inner.state().find(network).map(|entry| entry.network.clone())
     }
 
     /// Endpoints on a network.
     pub fn endpoints(&self, network: &NetworkId) -> Vec<Endpoint> {
-        self.inner
-            .state()
-            .endpoints
-            .values()
-            .filter(|endpoint| endpoint.network == *network)
-            .cloned()
-            .collect()
+        self.inner.state().endpoints.values().filter(|endpoint| endpoint.network == *network).cloned().collect()
     }
 
     /// A new network namespace with loopback up, ready for `attach` to `network` (usually prepared ahead: then it
@@ -140,13 +122,7 @@ impl Networks {
     /// Takes bridges and the table away if no endpoint uses them; otherwise leaves them so that traffic goes on.
     pub fn shutdown(&self) -> Result<()> {
         self.inner.pool.close();
-        if self
-            .inner
-            .state()
-            .endpoints
-            .values()
-            .any(|endpoint| !endpoint.interface.is_empty())
-        {
+        if self.inner.state().endpoints.values().any(|endpoint| !endpoint.interface.is_empty()) {
             return Ok(());
         }
         self.take_away()
@@ -167,11 +143,7 @@ impl Networks {
     /// Bridges and table; goes on after an error and returns the first.
     fn take_away(&self) -> Result<()> {
         let _defining = lock(&self.inner.defining);
-        let bridges: Vec<_> = self
-            .list()
-            .into_iter()
-            .filter(|network| network.driver == Driver::Bridge)
-            .collect();
+        let bridges: Vec<_> = self.list().into_iter().filter(|network| network.driver == Driver::Bridge).collect();
         let mut result = Ok(());
         for network in bridges {
             let removed = bridge::remove(&mut lock(&self.inner.host), &network.bridge);
@@ -188,12 +160,7 @@ impl Networks {
         if network.driver != Driver::Bridge {
             return Ok(None);
         }
-        let known = self
-            .inner
-            .state()
-            .networks
-            .get(&network.id)
-            .and_then(|entry| entry.bridge_index);
+        let known = self.inner.state().networks.get(&network.id).and_then(|entry| entry.bridge_index);
         let bridge_index = match known {
             Some(index) => index,
             None => self.ensure_bridge(network)?,
@@ -228,10 +195,7 @@ impl State {
         if let Some(entry) = self.networks.values().find(exact) {
             return Ok(entry);
         }
-        let mut beginning = self
-            .networks
-            .values()
-            .filter(|entry| entry.network.id.0.starts_with(wanted));
+        let mut beginning = self.networks.values().filter(|entry| entry.network.id.0.starts_with(wanted));
         match (wanted.is_empty(), beginning.next(), beginning.count()) {
             (false, Some(entry), 0) => Ok(entry),
             (false, Some(_), more) => Err(Error::Ambiguous(wanted.to_owned(), more + 1)),
@@ -248,11 +212,7 @@ impl Entry {
                 std::net::IpAddr::V4(addr) => Some(*addr),
                 std::net::IpAddr::V6(_) => None,
             });
-            Leases4::new(
-                subnet,
-                pool.range.and_then(crate::network::Subnet::v4),
-                reserved,
-            )
+            Leases4::new(subnet, pool.range.and_then(crate::network::Subnet::v4), reserved)
         });
         let leases6 = network.pool6().map(|(pool, subnet)| {
             let reserved = pool.reserved.values().chain(&pool.gateway);
@@ -260,40 +220,22 @@ impl Entry {
                 std::net::IpAddr::V6(addr) => Some(*addr),
                 std::net::IpAddr::V4(_) => None,
             });
-            Leases6::new(
-                subnet,
-                pool.range.and_then(crate::network::Subnet::v6),
-                reserved,
-            )
+            Leases6::new(subnet, pool.range.and_then(crate::network::Subnet::v6), reserved)
         });
-        Entry {
-            network,
-            bridge_index: None,
-            leases4,
-            leases6,
-        }
+        Entry { network, bridge_index: None, leases4, leases6 }
     }
 }
 
 /// The first name of an instance that fits after `sampan-` in the name of a device: itself, or a number made of it.
 fn short_name(instance: &str) -> String {
     let fits = (1..=8).contains(&instance.len())
-        && instance
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    if fits {
-        instance.to_owned()
-    } else {
-        format!("{:08x}", ipam::fnv(instance) as u32)
-    }
+        && instance.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if fits { instance.to_owned() } else { format!("{:08x}", ipam::fnv(instance) as u32) }
 }
 
 /// `bytes` random bytes as hexadecimal digits.
 pub(crate) fn random_hex(bytes: usize) -> String {
-    random(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    random(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A random Ethernet address of docker's kind.
@@ -307,9 +249,7 @@ fn random(bytes: usize) -> Vec<u8> {
     // only an interrupted call or a kernel that just boots gives less than asked for
     let mut filled = 0;
     while filled < bytes {
-        if let Ok(more) =
-            rustix::rand::getrandom(&mut random[filled..], rustix::rand::GetRandomFlags::empty())
-        {
+        if let Ok(more) = rustix::rand::getrandom(&mut random[filled..], rustix::rand::GetRandomFlags::empty()) {
             filled += more;
         }
     }

@@ -44,9 +44,7 @@ impl State {
         };
         if entry.network.driver == Driver::Bridge {
             if let (Some(leases), Some((addr, _))) = (&mut entry.leases4, endpoint.ipv4) {
-                leases
-                    .take(addr)
-                    .map_err(|why| format!("address {addr} cannot be kept: {why:?}"))?;
+                leases.take(addr).map_err(|why| format!("address {addr} cannot be kept: {why:?}"))?;
             }
             if let (Some(leases), Some((addr, _))) = (&mut entry.leases6, endpoint.ipv6)
                 && let Err(why) = leases.take(addr)

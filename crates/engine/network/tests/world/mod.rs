@@ -44,17 +44,9 @@ impl World {
         })
         .join()
         .unwrap();
-        run(
-            "ip",
-            &[
-                "link", "add", "wire", "type", "veth", "peer", "name", "wire-out",
-            ],
-        );
+        run("ip", &["link", "add", "wire", "type", "veth", "peer", "name", "wire-out"]);
         run("ip", &["addr", "add", "192.0.2.1/24", "dev", "wire"]);
-        run(
-            "ip",
-            &["addr", "add", "2001:db8::1/64", "dev", "wire", "nodad"],
-        );
+        run("ip", &["addr", "add", "2001:db8::1/64", "dev", "wire", "nodad"]);
         run("ip", &["link", "set", "wire", "up"]);
         move_link("wire-out", netns.as_fd());
         let mut endpoint = blank("outside");
@@ -63,10 +55,7 @@ impl World {
         let outside = Container { endpoint, netns };
         outside.inside(|| {
             run("ip", &["addr", "add", "192.0.2.2/24", "dev", "wire-out"]);
-            run(
-                "ip",
-                &["addr", "add", "2001:db8::2/64", "dev", "wire-out", "nodad"],
-            );
+            run("ip", &["addr", "add", "2001:db8::2/64", "dev", "wire-out", "nodad"]);
             run("ip", &["link", "set", "wire-out", "up"]);
             // whatever the host would let through shall find its way
             run("ip", &["route", "add", "default", "via", "192.0.2.1"]);
@@ -76,14 +65,7 @@ impl World {
         networks.reconcile(vec![]).unwrap();
         let host_ip = Ipv4Addr::new(192, 0, 2, 1).into();
         let host_ip6 = "2001:db8::1".parse::<Ipv6Addr>().unwrap().into();
-        World {
-            networks,
-            outside,
-            host_ip,
-            host_ip6,
-            directory,
-            killed: false,
-        }
+        World { networks, outside, host_ip, host_ip6, directory, killed: false }
     }
 
     pub fn container(&self, name: &str, network: &str, ports: &[PortRequest]) -> Container {
@@ -97,10 +79,7 @@ impl World {
     /// Forgets everything the daemon knew, as a kill would: sockets close, kernel state stays.
     pub fn kill_daemon(&mut self) {
         let (db, keep) = database();
-        let idle = NetworkConfig {
-            ready: 0,
-            ..NetworkConfig::new("idle")
-        };
+        let idle = NetworkConfig { ready: 0, ..NetworkConfig::new("idle") };
         self.networks = Networks::open(db, idle).unwrap();
         self.networks.purge().unwrap();
         drop(keep);
@@ -115,23 +94,13 @@ impl World {
 
 fn open(directory: &tempfile::TempDir) -> Networks {
     let db = Arc::new(redb::Database::create(directory.path().join("db")).unwrap());
-    Networks::open(
-        db,
-        NetworkConfig {
-            ready: 2,
-            ..NetworkConfig::new("test")
-        },
-    )
-    .unwrap()
+    Networks::open(db, NetworkConfig { ready: 2, ..NetworkConfig::new("test") }).unwrap()
 }
 
 /// A database of its own, and what keeps its file.
 pub fn database() -> (Arc<redb::Database>, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    (
-        Arc::new(redb::Database::create(directory.path().join("db")).unwrap()),
-        directory,
-    )
+    (Arc::new(redb::Database::create(directory.path().join("db")).unwrap()), directory)
 }
 
 pub struct Container {
@@ -142,9 +111,7 @@ pub struct Container {
 impl Container {
     pub fn attached(networks: &Networks, name: &str, network: &str, ports: &[PortRequest]) -> Self {
         let netns = networks.create_sandbox(Some(network)).unwrap();
-        let endpoint = networks
-            .attach(request(netns.as_fd(), name, network, ports))
-            .unwrap();
+        let endpoint = networks.attach(request(netns.as_fd(), name, network, ports)).unwrap();
         Container { endpoint, netns }
     }
 
@@ -161,14 +128,7 @@ impl Container {
     }
 
     pub fn bridge_address(&self, world: &World) -> IpAddr {
-        world
-            .networks
-            .find(&self.endpoint.network.0)
-            .unwrap()
-            .ipam
-            .pools[0]
-            .gateway
-            .unwrap()
+        world.networks.find(&self.endpoint.network.0).unwrap().ipam.pools[0].gateway.unwrap()
     }
 
     /// Runs on a thread inside.
@@ -194,12 +154,7 @@ impl Container {
     }
 
     pub fn default_route(&self, gateway: IpAddr) {
-        self.inside(|| {
-            run(
-                "ip",
-                &["route", "add", "default", "via", &gateway.to_string()],
-            )
-        });
+        self.inside(|| run("ip", &["route", "add", "default", "via", &gateway.to_string()]));
     }
 
     /// As an attacker would: the host's loopback is sought at the host.
@@ -207,33 +162,12 @@ impl Container {
         self.inside(|| {
             run("ip", &["addr", "del", "127.0.0.1/8", "dev", "lo"]);
             std::fs::write("/proc/sys/net/ipv4/conf/all/route_localnet", "1").unwrap();
-            run(
-                "ip",
-                &[
-                    "route",
-                    "del",
-                    "local",
-                    "127.0.0.0/8",
-                    "dev",
-                    "lo",
-                    "table",
-                    "local",
-                ],
-            );
-            run(
-                "ip",
-                &["route", "add", "127.0.0.0/8", "via", &host.to_string()],
-            );
+            run("ip", &["route", "add", "127.0.0.0/8", "via", &host.to_string()]);
         });
     }
 }
 
-pub fn request<'a>(
-    netns: BorrowedFd<'a>,
-    name: &str,
-    network: &str,
-    ports: &[PortRequest],
-) -> AttachRequest<'a> {
+pub fn request<'a>(netns: BorrowedFd<'a>, name: &str, network: &str, ports: &[PortRequest]) -> AttachRequest<'a> {
     AttachRequest {
         endpoint: EndpointId::random(),
         container: format!("id-of-{name}"),
@@ -271,11 +205,8 @@ fn blank(name: &str) -> Endpoint {
 /// A server inside that tells each client its address whenever it says something.
 pub fn serve(container: &Container, port: u16) -> Arc<TcpListener> {
     let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    let listener = container.inside(|| {
-        TcpListener::bind(any)
-            .or_else(|_| TcpListener::bind(("0.0.0.0", port)))
-            .unwrap()
-    });
+    let listener =
+        container.inside(|| TcpListener::bind(any).or_else(|_| TcpListener::bind(("0.0.0.0", port))).unwrap());
     let listener = Arc::new(listener);
     let accepting = Arc::downgrade(&listener);
     listener.set_nonblocking(true).unwrap();
@@ -294,10 +225,7 @@ fn tell(mut stream: TcpStream, peer: SocketAddr) {
     let mut buffer = [0; 64];
     stream.set_nonblocking(false).unwrap();
     while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
-        if stream
-            .write_all(peer.ip().to_canonical().to_string().as_bytes())
-            .is_err()
-        {
+        if stream.write_all(peer.ip().to_canonical().to_string().as_bytes()).is_err() {
             break;
         }
     }
@@ -330,38 +258,24 @@ pub fn nft(script: &str) {
 /// All that could be left behind: links and rules.
 pub fn traces() -> String {
     let links = Command::new("ip").args(["-o", "link"]).output().unwrap();
-    let rules = Command::new("nft")
-        .args(["list", "ruleset"])
-        .output()
-        .unwrap();
+    let rules = Command::new("nft").args(["list", "ruleset"]).output().unwrap();
     let names = String::from_utf8(links.stdout).unwrap();
-    let names: Vec<_> = names
-        .lines()
-        .filter_map(|line| line.split(": ").nth(1))
-        .filter(|n| !n.starts_with("wire"))
-        .collect();
+    let names: Vec<_> =
+        names.lines().filter_map(|line| line.split(": ").nth(1)).filter(|n| !n.starts_with("wire")).collect();
     format!("{names:?} {}", String::from_utf8(rules.stdout).unwrap())
 }
 
 pub fn eventually(check: impl Fn() -> bool) {
     let start = Instant::now();
     while !check() {
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "not within five seconds; now {}",
-            traces()
-        );
+        assert!(start.elapsed() < Duration::from_secs(5), "not within five seconds; now {}", traces());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 pub fn run(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Moves a link into a namespace.

@@ -56,26 +56,13 @@ pub enum Expr {
     /// Loads a property of the packet.
     Meta { key: MetaKey, to: u32 },
     /// Loads bytes of a header.
-    Payload {
-        base: PayloadBase,
-        offset: u32,
-        len: u32,
-        to: u32,
-    },
+    Payload { base: PayloadBase, offset: u32, len: u32, to: u32 },
     /// Goes on if a register is equal (or is not) to bytes.
-    Cmp {
-        from: u32,
-        equal: bool,
-        data: Vec<u8>,
-    },
+    Cmp { from: u32, equal: bool, data: Vec<u8> },
     /// `to = from & mask`.
     Mask { from: u32, to: u32, mask: Vec<u8> },
     /// Goes on if a key is in a set (or is not).
-    Lookup {
-        set: String,
-        from: u32,
-        present: bool,
-    },
+    Lookup { set: String, from: u32, present: bool },
     /// Goes on if a key is in a map, with its data.
     Map { map: String, from: u32, to: u32 },
     /// Loads bytes.
@@ -83,11 +70,7 @@ pub enum Expr {
     /// Decides.
     Verdict(Verdict),
     /// Destination translation to the address and port in registers.
-    Dnat {
-        family: u8,
-        addr: u32,
-        port: Option<u32>,
-    },
+    Dnat { family: u8, addr: u32, port: Option<u32> },
     /// Source translation to the address in a register.
     Snat { family: u8, addr: u32 },
     /// Source translation to the address of the device the packet leaves by.
@@ -102,9 +85,7 @@ pub enum Expr {
 
 impl Expr {
     pub(crate) fn write(&self, element: &mut Writer) {
-        element
-            .text(1, self.name())
-            .nest(2, |data| self.write_data(data));
+        element.text(1, self.name()).nest(2, |data| self.write_data(data));
     }
 
     fn name(&self) -> &'static str {
@@ -129,16 +110,8 @@ impl Expr {
             Expr::Meta { key, to } => {
                 out.be32(1, *to).be32(2, *key as u32);
             }
-            Expr::Payload {
-                base,
-                offset,
-                len,
-                to,
-            } => {
-                out.be32(1, *to)
-                    .be32(2, *base as u32)
-                    .be32(3, *offset)
-                    .be32(4, *len);
+            Expr::Payload { base, offset, len, to } => {
+                out.be32(1, *to).be32(2, *base as u32).be32(3, *offset).be32(4, *len);
             }
             Expr::Cmp { from, equal, data } => {
                 out.be32(1, *from).be32(2, u32::from(!equal));
@@ -163,23 +136,16 @@ impl Expr {
                 value(out, 2, data);
             }
             Expr::Verdict(verdict) => {
-                out.be32(1, reg::VERDICT)
-                    .nest(2, |data| verdict.write(data));
+                out.be32(1, reg::VERDICT).nest(2, |data| verdict.write(data));
             }
             Expr::Dnat { family, addr, port } => {
-                out.be32(1, 1)
-                    .be32(2, u32::from(*family))
-                    .be32(3, *addr)
-                    .be32(4, *addr);
+                out.be32(1, 1).be32(2, u32::from(*family)).be32(3, *addr).be32(4, *addr);
                 if let Some(port) = port {
                     out.be32(5, *port).be32(6, *port);
                 }
             }
             Expr::Snat { family, addr } => {
-                out.be32(1, 0)
-                    .be32(2, u32::from(*family))
-                    .be32(3, *addr)
-                    .be32(4, *addr);
+                out.be32(1, 0).be32(2, u32::from(*family)).be32(3, *addr).be32(4, *addr);
             }
             Expr::Masquerade => {}
             Expr::Ct { key, to } => {

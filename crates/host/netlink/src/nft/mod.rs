@@ -88,10 +88,7 @@ pub struct Table {
 
 impl Table {
     pub fn new(family: Family, name: impl Into<String>) -> Self {
-        Table {
-            family,
-            name: name.into(),
-        }
+        Table { family, name: name.into() }
     }
 
     pub fn name(&self) -> &str {
@@ -100,14 +97,9 @@ impl Table {
 
     /// Makes the table; success if it is there.
     pub fn add(&self) -> Request {
-        self.request(
-            format!("add table {}", self.name),
-            NEWTABLE,
-            F_CREATE,
-            |body| {
-                body.text(1, &self.name).be32(2, 0);
-            },
-        )
+        self.request(format!("add table {}", self.name), NEWTABLE, F_CREATE, |body| {
+            body.text(1, &self.name).be32(2, 0);
+        })
     }
 
     /// Deletes the table and everything in it.
@@ -119,14 +111,9 @@ impl Table {
 
     /// Whether the table exists.
     pub fn exists(&self, socket: &mut Socket) -> Result<bool, Error> {
-        let get = self.request(
-            format!("look for table {}", self.name),
-            GETTABLE,
-            0,
-            |body| {
-                body.text(1, &self.name);
-            },
-        );
+        let get = self.request(format!("look for table {}", self.name), GETTABLE, 0, |body| {
+            body.text(1, &self.name);
+        });
         match socket.dump(&get, |_| Some(())) {
             Ok(found) => Ok(!found.is_empty()),
             Err(error) if error.errno() == Some(rustix::io::Errno::NOENT) => Ok(false),
@@ -164,18 +151,13 @@ impl Table {
 
     /// Adds a rule at the end of a chain.
     pub fn add_rule(&self, chain: &str, rule: &[Expr]) -> Request {
-        self.request(
-            format!("add rule to chain {chain}"),
-            NEWRULE,
-            F_CREATE | F_APPEND,
-            |body| {
-                body.text(1, &self.name).text(2, chain).nest(4, |list| {
-                    for expr in rule {
-                        list.nest(1, |element| expr.write(element));
-                    }
-                });
-            },
-        )
+        self.request(format!("add rule to chain {chain}"), NEWRULE, F_CREATE | F_APPEND, |body| {
+            body.text(1, &self.name).text(2, chain).nest(4, |list| {
+                for expr in rule {
+                    list.nest(1, |element| expr.write(element));
+                }
+            });
+        })
     }
 
     /// Makes a set or map; success if it is there as described.
@@ -205,33 +187,17 @@ impl Table {
 
     /// Elements of a set.
     pub fn dump_elements(&self, socket: &mut Socket, set: &SetSpec) -> Result<Vec<Element>, Error> {
-        let get = self.request(
-            format!("list elements of {}", set.name),
-            GETSETELEM,
-            F_DUMP,
-            |body| {
-                body.text(1, &self.name).text(2, set.name);
-            },
-        );
+        let get = self.request(format!("list elements of {}", set.name), GETSETELEM, F_DUMP, |body| {
+            body.text(1, &self.name).text(2, set.name);
+        });
         let messages = socket.dump(&get, |body| {
             let list = attributes(body.get(4..)?).find(3)?;
-            Some(
-                attributes(list)
-                    .filter_map(|(_, element)| Element::read(element))
-                    .collect::<Vec<_>>(),
-            )
+            Some(attributes(list).filter_map(|(_, element)| Element::read(element)).collect::<Vec<_>>())
         })?;
         Ok(messages.into_iter().flatten().collect())
     }
 
-    fn elements(
-        &self,
-        verb: &'static str,
-        kind: u16,
-        flags: u16,
-        set: &SetSpec,
-        elements: &[Element],
-    ) -> Vec<Request> {
+    fn elements(&self, verb: &'static str, kind: u16, flags: u16, set: &SetSpec, elements: &[Element]) -> Vec<Request> {
         let message = |part: &[Element]| {
             self.request(format!("{verb} {}", set.name), kind, flags, |body| {
                 body.text(1, &self.name).text(2, set.name).nest(3, |list| {
@@ -253,13 +219,7 @@ impl Table {
     ) -> Request {
         let mut body = Writer::with_header(&[self.family.number(), 0, 0, 0]);
         fill(&mut body);
-        Request {
-            what: what.into(),
-            kind: SUBSYSTEM | kind,
-            flags,
-            body: body.0,
-            tolerated: None,
-        }
+        Request { what: what.into(), kind: SUBSYSTEM | kind, flags, body: body.0, tolerated: None }
     }
 }
 
@@ -273,13 +233,7 @@ pub(crate) fn batch_end() -> Request {
 
 fn batch_mark(what: &'static str, kind: u16) -> Request {
     // family unspecified, version 0, the subsystem in network order
-    Request {
-        what: Cow::Borrowed(what),
-        kind,
-        flags: 0,
-        body: vec![0, 0, 0, 10],
-        tolerated: None,
-    }
+    Request { what: Cow::Borrowed(what), kind, flags: 0, body: vec![0, 0, 0, 10], tolerated: None }
 }
 
 #[cfg(test)]

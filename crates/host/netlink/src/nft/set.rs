@@ -60,14 +60,9 @@ impl SetSpec {
         let mut flags = 0;
         flags |= if self.interval { F_INTERVAL } else { 0 };
         flags |= if self.data.is_some() { F_MAP } else { 0 };
-        flags |= if self.interval && concatenated {
-            F_CONCAT
-        } else {
-            0
-        };
+        flags |= if self.interval && concatenated { F_CONCAT } else { 0 };
         body.text(2, self.name).be32(3, flags);
-        body.be32(4, type_number(self.key))
-            .be32(5, length(self.key));
+        body.be32(4, type_number(self.key)).be32(5, length(self.key));
         if let Some(data) = self.data {
             body.be32(6, type_number(data)).be32(7, length(data));
         }
@@ -105,12 +100,7 @@ pub struct Element {
 impl Element {
     /// A key of several fields, each padded to four bytes.
     pub fn key(fields: &[&[u8]]) -> Self {
-        Element {
-            key: concatenate(fields),
-            key_end: None,
-            data: None,
-            end: false,
-        }
+        Element { key: concatenate(fields), key_end: None, data: None, end: false }
     }
 
     /// With data of several fields.
@@ -127,10 +117,7 @@ impl Element {
 
     /// The first key after a range.
     pub fn end_before(fields: &[&[u8]]) -> Self {
-        Element {
-            end: true,
-            ..Element::key(fields)
-        }
+        Element { end: true, ..Element::key(fields) }
     }
 
     pub(crate) fn write(&self, out: &mut Writer) {
@@ -147,15 +134,8 @@ impl Element {
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let inner = |kind| {
-            attributes(bytes)
-                .find(kind)
-                .and_then(|data| attributes(data).find(1))
-                .map(<[u8]>::to_vec)
-        };
-        let flags = attributes(bytes)
-            .find(3)
-            .and_then(|flags| flags.first_chunk::<4>());
+        let inner = |kind| attributes(bytes).find(kind).and_then(|data| attributes(data).find(1)).map(<[u8]>::to_vec);
+        let flags = attributes(bytes).find(3).and_then(|flags| flags.first_chunk::<4>());
         Some(Element {
             key: inner(1)?,
             key_end: inner(10),
@@ -178,17 +158,12 @@ fn concatenate(fields: &[&[u8]]) -> Vec<u8> {
 }
 
 fn type_number(fields: &[DataType]) -> u32 {
-    fields
-        .iter()
-        .fold(0, |number, field| number << 6 | field.number())
+    fields.iter().fold(0, |number, field| number << 6 | field.number())
 }
 
 fn length(fields: &[DataType]) -> u32 {
     match fields {
         [only] => only.len(),
-        several => several
-            .iter()
-            .map(|field| field.len().next_multiple_of(4))
-            .sum(),
+        several => several.iter().map(|field| field.len().next_multiple_of(4)).sum(),
     }
 }
