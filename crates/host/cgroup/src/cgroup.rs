@@ -17,6 +17,15 @@ use crate::{create, delete, freezer, kill};
 
 pub use crate::freezer::Freezer;
 
+/// See [`Cgroup::entry`].
+#[derive(Debug)]
+pub struct Entry {
+    /// For `CLONE_INTO_CGROUP`; `None` on a host with v1 alone.
+    pub v2_dir: Option<OwnedFd>,
+    /// The opened `tasks` files of the v1 hierarchies.
+    pub tasks: Vec<File>,
+}
+
 /// A group by its path beneath the mounts. Only a handle: dropping it changes nothing.
 #[derive(Clone, Debug)]
 pub struct Cgroup {
@@ -231,6 +240,21 @@ impl Cgroup {
             file.map_err(|source| Error::Open { path, source })
         };
         self.dirs().into_iter().map(open).collect()
+    }
+
+    /// What a forked child needs to enter by itself, the cheapest way: it is cloned with `CLONE_INTO_CGROUP` at
+    /// [`Entry::v2_dir`] and then, still with one thread, writes `0` to each of [`Entry::tasks`].
+    ///
+    /// A thread that moves itself need not stop all forks and exits of the machine, which is what makes moving a
+    /// whole process wait for RCU (1 ms and more at times). One directory on v2, one file for every v1 hierarchy.
+    pub fn entry(&self) -> Result<Entry> {
+        let open = |(_, mount): (String, &Path)| {
+            let path = mount.join(self.relative()).join("tasks");
+            let file = OpenOptions::new().write(true).open(&path);
+            file.map_err(|source| Error::Open { path, source })
+        };
+        let tasks: Result<Vec<File>> = self.hierarchy.v1_mounts().into_iter().map(open).collect();
+        Ok(Entry { v2_dir: self.v2_dir_fd()?, tasks: tasks? })
     }
 
     /// The directory on the v2 tree, for `CLONE_INTO_CGROUP`; `None` on a host with v1 alone. In hybrid mode this

@@ -24,7 +24,7 @@ mod oom;
 pub mod plan;
 mod stats;
 
-pub use cgroup::{Cgroup, Freezer};
+pub use cgroup::{Cgroup, Entry, Freezer};
 pub use device::{Access, DeviceRule, DeviceType};
 pub use error::{Error, Result};
 pub use hierarchy::{Controller, Hierarchy, Mode};

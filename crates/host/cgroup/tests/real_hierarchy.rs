@@ -190,3 +190,22 @@ fn absent_groups_are_not_opened() {
     let error = Cgroup::open(&hierarchy, "/sampan-test-none/x").unwrap_err();
     assert_eq!(error.to_string(), "cgroup /sampan-test-none/x does not exist");
 }
+
+#[test]
+fn a_process_enters_by_itself() {
+    use std::io::Write;
+    let Some(own) = group("entry") else { return };
+    let entry = own.0.entry().unwrap();
+    // A thread of its own, which is alone in the groups afterwards; the test's process stays where it is.
+    let before = own.0.pids().unwrap();
+    let thread = std::thread::spawn(move || {
+        for mut file in entry.tasks {
+            file.write_all(b"0").unwrap();
+        }
+        std::fs::read_to_string("/proc/thread-self/cgroup").unwrap()
+    });
+    let groups = thread.join().unwrap();
+    assert_eq!(before, []);
+    let v1 = own.0.hierarchy().v1_mounts().len();
+    assert_eq!(groups.lines().filter(|line| line.ends_with(own.0.path())).count(), v1, "{groups}");
+}
