@@ -44,6 +44,14 @@ fn start(mut flags: Flags) -> Result<()> {
     file::merge(&mut flags)?;
     start_log(&flags)?;
     refuse_what_is_missing(&flags)?;
+    for name in flags.idle.given() {
+        tracing::warn!("{name} has no meaning for this daemon");
+    }
+    if flags.validate {
+        settings::engine(&flags)?;
+        println!("configuration OK");
+        return Ok(());
+    }
     if !rustix::process::geteuid().is_root() {
         bail!("the daemon needs root");
     }

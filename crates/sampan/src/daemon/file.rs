@@ -33,6 +33,8 @@ struct File {
     shutdown_timeout: Option<i64>,
     live_restore: Option<bool>,
     userns_remap: Option<String>,
+    seccomp_profile: Option<PathBuf>,
+    default_cgroupns_mode: Option<String>,
     bridge: Option<String>,
     bip: Option<String>,
     fixed_cidr: Option<String>,
@@ -77,8 +79,21 @@ struct FilePool {
 }
 
 /// Settings of dockerd that mean nothing here and do no harm when they are left out.
-const WITHOUT_MEANING: &[&str] =
-    &["features", "exec-opts", "experimental", "builder", "containerd", "runtimes", "default-runtime", "raw-logs"];
+const WITHOUT_MEANING: &[&str] = &[
+    "add-runtime",
+    "builder",
+    "containerd",
+    "default-runtime",
+    "exec-opts",
+    "experimental",
+    "features",
+    "init-path",
+    "ip6tables",
+    "max-download-attempts",
+    "oom-score-adjust",
+    "raw-logs",
+    "runtimes",
+];
 
 /// Adds what the file says to the flags. A file that is not there is an error only when it was asked for.
 pub fn merge(flags: &mut Flags) -> Result<()> {
@@ -144,6 +159,8 @@ fn merge_text(flags: &mut Flags, bytes: &[u8]) -> Result<()> {
         "shutdown-timeout": flags.shutdown_timeout, file.shutdown_timeout;
         "live-restore": flags.live_restore, file.live_restore;
         "userns-remap": flags.userns_remap, file.userns_remap;
+        "seccomp-profile": flags.seccomp_profile, file.seccomp_profile;
+        "default-cgroupns-mode": flags.default_cgroupns_mode, file.default_cgroupns_mode;
         "bridge": flags.network.bridge, file.bridge;
         "bip": flags.network.bip, file.bip;
         "fixed-cidr": flags.network.fixed_cidr, file.fixed_cidr;

@@ -71,6 +71,17 @@ pub struct Flags {
     /// Map users of containers to other users of the host
     #[arg(long, value_name = "USER[:GROUP]")]
     pub userns_remap: Option<String>,
+    /// File with the seccomp profile of containers instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub seccomp_profile: Option<PathBuf>,
+    /// Cgroup namespace of containers: host or private
+    #[arg(long, value_name = "MODE")]
+    pub default_cgroupns_mode: Option<String>,
+    /// Check flags and configuration file, then quit
+    #[arg(long)]
+    pub validate: bool,
+    #[command(flatten)]
+    pub idle: IdleFlags,
     #[command(flatten)]
     pub network: NetworkFlags,
     #[command(flatten)]
@@ -173,4 +184,62 @@ pub struct TlsFlags {
     /// Key of the daemon
     #[arg(long, value_name = "FILE")]
     pub tlskey: Option<PathBuf>,
+}
+
+/// Flags of dockerd about parts that this daemon does not have. They are taken so that existing service files work, and told about.
+#[derive(Debug, clap::Args)]
+pub struct IdleFlags {
+    /// Has no meaning here: containers are in cgroups directly
+    #[arg(long = "exec-opt", value_name = "NAME=VALUE", action = ArgAction::Append)]
+    pub exec_opts: Vec<String>,
+    /// Has no meaning here: there is no containerd
+    #[arg(long, value_name = "SOCKET")]
+    pub containerd: Option<String>,
+    /// Has no meaning here: the runtime is built in
+    #[arg(long = "add-runtime", value_name = "NAME=PATH", action = ArgAction::Append)]
+    pub runtimes: Vec<String>,
+    /// Has no meaning here: the runtime is built in
+    #[arg(long, value_name = "NAME")]
+    pub default_runtime: Option<String>,
+    /// Has no meaning here: the init is built in
+    #[arg(long, value_name = "PATH")]
+    pub init_path: Option<String>,
+    /// Has no meaning here
+    #[arg(long = "feature", value_name = "NAME=BOOL", action = ArgAction::Append)]
+    pub features: Vec<String>,
+    /// Has no meaning here
+    #[arg(long)]
+    pub experimental: bool,
+    /// Has no meaning here: packets are filtered by nf_tables, IPv6 too
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub ip6tables: Option<bool>,
+    /// Has no meaning here
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub raw_logs: Option<bool>,
+    /// Has no meaning here
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub oom_score_adjust: Option<i32>,
+    /// Has no meaning here: downloads are tried again as long as that helps
+    #[arg(long, value_name = "N")]
+    pub max_download_attempts: Option<u32>,
+}
+
+impl IdleFlags {
+    /// Names of those that were given.
+    pub fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("--exec-opt", !self.exec_opts.is_empty()),
+            ("--containerd", self.containerd.is_some()),
+            ("--add-runtime", !self.runtimes.is_empty()),
+            ("--default-runtime", self.default_runtime.as_deref().is_some_and(|name| name != "runc")),
+            ("--init-path", self.init_path.is_some()),
+            ("--feature", !self.features.is_empty()),
+            ("--experimental", self.experimental),
+            ("--ip6tables", self.ip6tables.is_some()),
+            ("--raw-logs", self.raw_logs.is_some()),
+            ("--oom-score-adjust", self.oom_score_adjust.is_some()),
+            ("--max-download-attempts", self.max_download_attempts.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
 }

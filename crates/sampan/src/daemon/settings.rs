@@ -40,6 +40,10 @@ pub fn engine(flags: &Flags) -> Result<EngineConfig> {
     config.registry_mirrors.clone_from(&flags.registry.registry_mirrors);
     config.labels.clone_from(&flags.labels);
     config.no_new_privileges = flags.no_new_privileges.unwrap_or(false);
+    config.seccomp_profile.clone_from(&flags.seccomp_profile);
+    if let Some(mode) = &flags.default_cgroupns_mode {
+        config.default_cgroupns = mode.parse().with_context(|| format!("invalid --default-cgroupns-mode {mode:?}"))?;
+    }
     config.live_restore = flags.live_restore.unwrap_or(false);
     config.shutdown_timeout = flags.shutdown_timeout.unwrap_or(config.shutdown_timeout);
     let count = |given: Option<u32>, standard: usize| given.map_or(standard, |n| n.max(1) as usize);
