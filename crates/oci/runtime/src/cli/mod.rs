@@ -1,4 +1,7 @@
-//! `sampan runtime`: runc's command line.
+//! `sampan runtime`: runc's command line. One file per command; what is remembered of a container between two
+//! commands is in [`state`].
+
+mod state;
 
 use std::ffi::OsString;
 
