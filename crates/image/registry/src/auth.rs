@@ -161,8 +161,8 @@ pub(crate) async fn answer(
     if !status.is_success() {
         return Err(refused(status, &at, &bytes));
     }
-    let token: Token =
-        serde_json::from_slice(&bytes).map_err(|source| Error::Json { what: format!("token of {}", at.url), source })?;
+    let token: Token = serde_json::from_slice(&bytes)
+        .map_err(|source| Error::Json { what: format!("token of {}", at.url), source })?;
     let text = if token.token.is_empty() { token.access_token } else { token.token };
     if text.is_empty() {
         return Err(at.answer("authorization server did not include a token in the response"));

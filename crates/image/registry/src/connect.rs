@@ -106,9 +106,7 @@ impl Connector {
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
         let builder = match trust {
-            Trust::Anyone => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(BelieveAnyone(provider)))
-            }
+            Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(BelieveAnyone(provider))),
             Trust::Verified => builder.with_root_certificates(self.authorities(origin)?),
         };
         Ok(builder.with_no_client_auth())

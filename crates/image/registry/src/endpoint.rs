@@ -46,7 +46,8 @@ pub(crate) struct Insecure {
 impl Insecure {
     /// Reads `host[:port]` and `address/bits`.
     pub(crate) fn parse(settings: &[String]) -> Result<Insecure> {
-        let (mut hosts, mut ranges) = (Vec::new(), vec![(IpAddr::from([127, 0, 0, 0]), 8), (IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1]), 128)]);
+        let (mut hosts, mut ranges) =
+            (Vec::new(), vec![(IpAddr::from([127, 0, 0, 0]), 8), (IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1]), 128)]);
         for value in settings {
             let bad = |reason: &str| Error::Setting {
                 setting: "insecure registry",

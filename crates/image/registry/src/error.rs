@@ -125,7 +125,7 @@ pub enum Error {
     #[error(
         "image with reference {reference} was found but its platform ({found}) does not match the specified platform ({wanted})"
     )]
-    OtherPlatform { reference: String, found: Platform, wanted: Platform },
+    OtherPlatform { reference: String, found: String, wanted: String },
     /// Nothing to push.
     #[error("An image does not exist locally with the tag: {name}")]
     NoImage { name: String },

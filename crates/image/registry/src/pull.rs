@@ -190,8 +190,7 @@ impl Client {
         };
         let apart = blocking(&ingest, move |ingest: Arc<Ingest>| Ok(ingest.layer(&source, reader)?));
         let config = &self.inner.config;
-        let fetch =
-            Fetch { session, blob, id, attempts: config.attempts, pause: config.timeouts.retry, progress };
+        let fetch = Fetch { session, blob, id, attempts: config.attempts, pause: config.timeouts.retry, progress };
         let arrive = async {
             let fetched = fetch.run(sink).await?;
             if fetched == fetch::Fetched::Whole {
@@ -208,12 +207,7 @@ impl Client {
 }
 
 /// From what the name stands for to one image for `platform`.
-async fn choose(
-    session: &Session,
-    reference: &Reference,
-    top: Fetched,
-    platform: Option<&Platform>,
-) -> Result<Chosen> {
+async fn choose(session: &Session, reference: &Reference, top: Fetched, platform: Option<&Platform>) -> Result<Chosen> {
     let shown = reference.familiar();
     let wanted = platform.cloned().unwrap_or_else(Platform::host);
     let digest = top.digest.clone();
@@ -258,13 +252,16 @@ fn check(config: &ImageConfig, platform: Option<&Platform>, shown: &str) -> Resu
         os_version: None,
     };
     if !config.os.is_empty() && config.os != "linux" {
-        let reason =
-            format!("image operating system {:?} cannot be used on this platform: operating system is not supported", config.os);
+        let reason = format!(
+            "image operating system {:?} cannot be used on this platform: operating system is not supported",
+            config.os
+        );
         return Err(Error::Image { reference: shown.to_owned(), reason });
     }
     match platform {
         Some(wanted) if !config.architecture.is_empty() && !wanted.accepts(&found) => {
-            Err(Error::OtherPlatform { reference: shown.to_owned(), found, wanted: wanted.clone() })
+            let (found, wanted) = (found.to_string(), wanted.to_string());
+            Err(Error::OtherPlatform { reference: shown.to_owned(), found, wanted })
         }
         _ => Ok(()),
     }

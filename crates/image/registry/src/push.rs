@@ -308,7 +308,7 @@ async fn manifest(
         layers: layers.iter().map(descriptor).collect(),
         annotations: Default::default(),
     };
-    let bytes =
-        serde_json::to_vec_pretty(&manifest).map_err(|source| Error::Json { what: "new manifest".to_owned(), source })?;
+    let bytes = serde_json::to_vec_pretty(&manifest)
+        .map_err(|source| Error::Json { what: "new manifest".to_owned(), source })?;
     Ok((kind.to_owned(), bytes.into()))
 }

@@ -72,7 +72,14 @@ impl Session {
             "" => Vec::new(),
             repository => vec![format!("repository:{repository}:{actions}")],
         };
-        Session { transport, endpoint, repository: repository.to_owned(), credentials, scopes, authorization: Mutex::default() }
+        Session {
+            transport,
+            endpoint,
+            repository: repository.to_owned(),
+            credentials,
+            scopes,
+            authorization: Mutex::default(),
+        }
     }
 
     /// An address of this repository.
@@ -276,8 +283,8 @@ impl Session {
         let registry = (&place, &self.endpoint);
         let credentials = self.credentials.as_ref();
         let found = auth::answer(&self.transport, challenge, &self.scopes, credentials, registry).await?;
-        let mut value = HeaderValue::try_from(found.header)
-            .map_err(|_| place.answer("token with invalid characters"))?;
+        let mut value =
+            HeaderValue::try_from(found.header).map_err(|_| place.answer("token with invalid characters"))?;
         value.set_sensitive(true);
         *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         Ok(found.identity_token)

@@ -68,7 +68,13 @@ impl Transport {
                 // the server had closed the connection: nothing of the request was sent
                 Err(mut refused) => match refused.take_message() {
                     Some(unsent) => request = unsent,
-                    None => return Err(Error::Transport { method: place.method, url: place.url, source: refused.into_error() }),
+                    None => {
+                        return Err(Error::Transport {
+                            method: place.method,
+                            url: place.url,
+                            source: refused.into_error(),
+                        });
+                    }
                 },
             }
         }
