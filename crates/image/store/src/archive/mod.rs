@@ -1,5 +1,7 @@
 //! Streams in and out: load, save, import, commit, export, and copies into and out of a root.
 
+mod changes;
+
 use std::{
     io::{Read, Write},
     os::fd::BorrowedFd,
@@ -8,6 +10,8 @@ use std::{
 use spec::{digest::ImageId, image::ImageConfig, platform::Platform, reference::Reference};
 
 use crate::{Image, Result, Store};
+
+pub use changes::apply_changes;
 
 /// What `load` brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,11 +127,6 @@ pub fn copy_out(root: BorrowedFd<'_>, path: &str, writer: impl Write) -> Result<
 pub fn copy_in(root: BorrowedFd<'_>, path: &str, reader: impl Read, options: CopyOptions) -> Result<()> {
     let _ = reader;
     todo!("{root:?} {path} {options:?}")
-}
-
-/// Applies Dockerfile instructions (`CMD`, `ENV`, `EXPOSE`, ...) to a configuration, as `--change` does.
-pub fn apply_changes(config: &mut spec::image::ContainerDefaults, changes: &[String]) -> Result<()> {
-    todo!("{config:?} {changes:?}")
 }
 
 const _: fn(&ImageConfig) = |_| {};
