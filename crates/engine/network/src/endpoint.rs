@@ -119,6 +119,9 @@ pub struct Endpoint {
     pub container_name: String,
     /// Name of the device inside the sandbox, `eth0`; empty on `host` and `none`.
     pub interface: String,
+    /// Name of the other end, on the host.
+    #[serde(default)]
+    pub host_device: String,
     pub mac: Option<MacAddr>,
     pub ipv4: Option<(Ipv4Addr, u8)>,
     pub gateway4: Option<Ipv4Addr>,

@@ -18,9 +18,12 @@ use crate::network::NetworkId;
 use crate::networks::random_hex;
 
 /// Index of the device that is made together with a namespace.
-pub(crate) const FIRST_DEVICE: u32 = 2;
+const FIRST_DEVICE: u32 = 2;
 /// How long a sandbox that was handed out may wait for its `attach` and still be found prepared.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the kernel may take to set a new pair to work; then the container has to do with a slow first packet.
+const SETTLE: Duration = Duration::from_millis(200);
 
 /// What a virtual Ethernet pair is made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +41,17 @@ pub(crate) struct Sandbox {
     pub netns: OwnedFd,
     /// A socket inside, and what the sandbox is plugged into.
     pub inside: Socket,
-    pub plug: Option<Plug>,
+    pub plugged: Option<Plugged>,
+}
+
+/// A pair in place.
+pub(crate) struct Plugged {
+    pub plug: Plug,
+    /// Name and index of the device inside.
+    pub device: String,
+    pub index: u32,
+    /// Name of the host's end.
+    pub host_device: String,
 }
 
 /// Makes a sandbox, plugged in or not.
@@ -49,19 +62,20 @@ pub(crate) fn make(plug: Option<Plug>) -> Result<Sandbox> {
         let netns = sys::netns::current().map_err(io_error("open new network namespace"))?;
         let mut inside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
         allow_ordinary_use();
-        let mut batch = Batch::new();
-        batch.push(route::link_up(route::LOOPBACK));
-        if let Some(plug) = &plug {
-            with_ipv6(plug.ipv6, || connect(&mut outside, netns.as_fd(), plug, "eth0", Some(FIRST_DEVICE)))?;
-            batch.push(route::link_up(FIRST_DEVICE));
-        }
-        inside.run(&batch).map_err(netlink_error("bring up links of a sandbox"))?;
-        Ok(Sandbox { netns, inside, plug })
+        inside.run_one(route::link_up(route::LOOPBACK)).map_err(netlink_error("bring up loopback of a sandbox"))?;
+        let plugged = match plug {
+            Some(plug) => {
+                let ends = Ends { outside: &mut outside, inside: &mut inside, netns: netns.as_fd() };
+                Some(ends.connect(plug, "eth0".to_owned(), Some(FIRST_DEVICE))?)
+            }
+            None => None,
+        };
+        Ok(Sandbox { netns, inside, plugged })
     })
 }
 
-/// Plugs a namespace that is in use into one more network. Returns a socket inside and the new device's name and index.
-pub(crate) fn plug_in(netns: BorrowedFd<'_>, plug: Plug) -> Result<(Socket, String, u32)> {
+/// Plugs a namespace that is in use into one more network. Returns a socket inside and what was laid.
+pub(crate) fn plug_in(netns: BorrowedFd<'_>, plug: Plug) -> Result<(Socket, Plugged)> {
     let netns = netns.try_clone_to_owned().map_err(io_error("duplicate network namespace"))?;
     apart(move || {
         let mut outside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
@@ -71,11 +85,9 @@ pub(crate) fn plug_in(netns: BorrowedFd<'_>, plug: Plug) -> Result<(Socket, Stri
         let links = route::links(&mut inside).map_err(failed())?;
         let free = |name: &String| !links.iter().any(|link| link.name == *name);
         let name = (0..).map(|n| format!("eth{n}")).find(free).unwrap_or_default();
-        with_ipv6(plug.ipv6, || connect(&mut outside, netns.as_fd(), &plug, &name, None))?;
-        let link = route::link_named(&mut inside, &name).map_err(failed())?;
-        let index = link.map(|link| link.index).ok_or_else(|| Error::NoDevice(name.clone()))?;
-        inside.run_one(route::link_up(index)).map_err(netlink_error("bring up a link of a sandbox"))?;
-        Ok((inside, name, index))
+        let ends = Ends { outside: &mut outside, inside: &mut inside, netns: netns.as_fd() };
+        let plugged = ends.connect(plug, name, None)?;
+        Ok((inside, plugged))
     })
 }
 
@@ -97,24 +109,23 @@ pub(crate) fn unplug(netns: BorrowedFd<'_>, device: &str) -> Result<()> {
 /// Sandboxes that were given out and not yet attached, by the identity of their namespace: `attach` gets back the
 /// socket inside. An open socket keeps a namespace alive, so entries of whoever never came are dropped.
 #[derive(Default)]
-pub(crate) struct HandedOut(HashMap<(u64, u64), (Instant, Socket, Option<Plug>)>);
+pub(crate) struct HandedOut(HashMap<(u64, u64), (Instant, Socket, Plugged)>);
 
 impl HandedOut {
     pub fn give(&mut self, sandbox: Sandbox) -> Result<OwnedFd> {
         let now = Instant::now();
         self.0.retain(|_, (since, ..)| now.duration_since(*since) < PATIENCE);
-        let Sandbox { netns, inside, plug } = sandbox;
-        if plug.is_some() {
-            self.0.insert(identity(netns.as_fd())?, (now, inside, plug));
+        let Sandbox { netns, inside, plugged } = sandbox;
+        if let Some(plugged) = plugged {
+            self.0.insert(identity(netns.as_fd())?, (now, inside, plugged));
         }
         Ok(netns)
     }
 
-    /// The socket inside, if this sandbox was prepared for the network and is not attached yet.
-    pub fn take_back(&mut self, netns: BorrowedFd<'_>, network: &NetworkId) -> Result<Option<Socket>> {
-        let identity = identity(netns)?;
-        let found = self.0.remove(&identity);
-        Ok(found.filter(|(.., plug)| plug.as_ref().is_some_and(|plug| plug.network == *network)).map(|found| found.1))
+    /// The socket inside and the pair, if this sandbox was prepared for the network and is not attached yet.
+    pub fn take_back(&mut self, netns: BorrowedFd<'_>, network: &NetworkId) -> Result<Option<(Socket, Plugged)>> {
+        let found = self.0.remove(&identity(netns)?);
+        Ok(found.filter(|(.., plugged)| plugged.plug.network == *network).map(|(_, inside, plugged)| (inside, plugged)))
     }
 }
 
@@ -132,19 +143,51 @@ fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -
     }
 }
 
-/// A pair from the bridge to the namespace. Names of the host's ends are random: two daemons never meet.
-fn connect(outside: &mut Socket, netns: BorrowedFd<'_>, plug: &Plug, name: &str, index: Option<u32>) -> Result<()> {
-    let host_name = format!("veth{}", &random_hex(4)[..7]);
-    let flags = route::PortFlags { isolated: plug.isolated, hairpin: bridge::sees_frames_as_packets() };
-    let near = route::VethEnd { name: &host_name, mac: None };
-    let far = route::VethEnd { name, mac: None };
-    let batch: Batch = [
-        route::add_veth(near, Some(plug.bridge_index), far, netns, index, plug.mtu),
-        route::port_up(&host_name, flags),
-    ]
-    .into_iter()
-    .collect();
-    outside.run(&batch).map_err(netlink_error("make virtual Ethernet pair"))
+/// Both namespaces that a pair is laid between, seen from a thread inside.
+struct Ends<'a> {
+    outside: &'a mut Socket,
+    inside: &'a mut Socket,
+    netns: BorrowedFd<'a>,
+}
+
+impl Ends<'_> {
+    /// A pair from the bridge to the namespace, which passes frames when this returns. Names of the host's ends are
+    /// random: two daemons never meet. The index inside is chosen if one is given.
+    fn connect(self, plug: Plug, device: String, index: Option<u32>) -> Result<Plugged> {
+        let Ends { outside, inside, netns } = self;
+        let failed = || netlink_error("make virtual Ethernet pair");
+        let host_name = format!("veth{}", &random_hex(4)[..7]);
+        let name = device.as_str();
+        let flags = route::PortFlags { isolated: plug.isolated, hairpin: bridge::sees_frames_as_packets() };
+        let near = route::VethEnd { name: &host_name, mac: None };
+        let far = route::VethEnd { name, mac: None };
+        let add = route::add_veth(near, Some(plug.bridge_index), far, netns, index, plug.mtu);
+        let batch: Batch = [add, route::port_up(&host_name, flags)].into_iter().collect();
+        with_ipv6(plug.ipv6, || outside.run(&batch).map_err(failed()))?;
+        let index = match index {
+            Some(index) => index,
+            None => {
+                let link = route::link_named(inside, name).map_err(failed())?;
+                link.map(|link| link.index).ok_or_else(|| Error::NoDevice(name.to_owned()))?
+            }
+        };
+        inside.run_one(route::link_up(index)).map_err(failed())?;
+        // the kernel sets devices to work a little later; what is sent before that is lost and sent again after a second
+        let start = Instant::now();
+        while start.elapsed() < SETTLE {
+            let runs = |link: Result<Option<route::Link>, netlink::Error>| {
+                link.map(|link| link.is_some_and(|link| link.running)).map_err(failed())
+            };
+            if runs(route::link_at(inside, index))?
+                && runs(route::link_named(outside, &host_name))?
+                && runs(route::link_at(outside, plug.bridge_index))?
+            {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(Plugged { plug, device, index, host_device: host_name })
+    }
 }
 
 /// Docker's settings for every container: low ports and ping without privileges.

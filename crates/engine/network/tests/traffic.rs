@@ -159,7 +159,7 @@ fn containers_and_traffic_survive_a_killed_daemon() {
         assert!(world.outside.fetch(host).is_ok(), "before reconciling");
         let live = Live { endpoint: web.endpoint.clone(), netns: web.netns.try_clone().unwrap(), dns: vec![] };
         let found = networks.reconcile(vec![live]).unwrap();
-        assert_eq!(found.adopted, [web.endpoint.id.clone()]);
+        assert_eq!(found.adopted, std::slice::from_ref(&web.endpoint.id));
         assert_eq!((found.lost.len(), found.stale), (0, 1), "the port of the container that is gone");
         assert!(world.outside.fetch(host).is_ok());
         assert!(world::answer(&mut steady).is_ok(), "a connection from before");

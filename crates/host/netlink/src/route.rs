@@ -34,7 +34,10 @@ pub const LOOPBACK: u32 = 1;
 pub struct Link {
     pub index: u32,
     pub name: String,
+    /// Turned on.
     pub up: bool,
+    /// Turned on and passing frames: the kernel has seen its other end and set it to work.
+    pub running: bool,
     pub mac: Option<[u8; 6]>,
     pub mtu: u32,
     /// Index of the bridge that it is a port of.
@@ -208,11 +211,15 @@ pub fn links(socket: &mut Socket) -> Result<Vec<Link>, Error> {
 /// The link of that name.
 pub fn link_named(socket: &mut Socket, name: &str) -> Result<Option<Link>, Error> {
     let one = request(format!("look for link {name}"), GETLINK, 0, &named(name));
-    match socket.dump(&one, |body| LinkMessage::parse(body).ok().map(link)) {
-        Ok(found) => Ok(found.into_iter().next()),
-        Err(error) if error.errno() == Some(rustix::io::Errno::NODEV) => Ok(None),
-        Err(error) => Err(error),
-    }
+    found(socket, &one)
+}
+
+/// The link of that index.
+pub fn link_at(socket: &mut Socket, index: u32) -> Result<Option<Link>, Error> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    let one = request(format!("look for link {index}"), GETLINK, 0, &message);
+    found(socket, &one)
 }
 
 /// All addresses of the socket's namespace.
@@ -252,6 +259,14 @@ fn request(what: impl Into<Cow<'static, str>>, kind: u16, flags: u16, message: &
     Request { what: what.into(), kind, flags, body, tolerated: None }
 }
 
+fn found(socket: &mut Socket, one: &Request) -> Result<Option<Link>, Error> {
+    match socket.dump(one, |body| LinkMessage::parse(body).ok().map(link)) {
+        Ok(found) => Ok(found.into_iter().next()),
+        Err(error) if error.errno() == Some(rustix::io::Errno::NODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn named(name: &str) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
@@ -281,6 +296,7 @@ fn link(message: LinkMessage) -> Link {
         index: message.header.index,
         name: String::new(),
         up: message.header.flags.contains(LinkFlags::Up),
+        running: message.header.flags.contains(LinkFlags::Running),
         mac: None,
         mtu: 0,
         master: None,

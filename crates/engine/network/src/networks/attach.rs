@@ -12,7 +12,7 @@ use crate::error::{Error, Result, netlink_error};
 use crate::firewall::Published;
 use crate::ipam::Refusal;
 use crate::network::{Driver, Network};
-use crate::sandbox::{self, FIRST_DEVICE};
+use crate::sandbox;
 
 impl Networks {
     /// Puts a sandbox on a network. On failure nothing is left of the attempt but the sandbox itself.
@@ -39,6 +39,9 @@ impl Networks {
         };
         let withdrawn = self.inner.firewall.withdraw(&published(&known));
         self.inner.state().forget(endpoint);
+        if !known.host_device.is_empty() {
+            self.inner.pool.expect_gone(known.host_device);
+        }
         withdrawn
     }
 
@@ -70,6 +73,7 @@ impl Networks {
             container: request.container.clone(),
             container_name: request.container_name.clone(),
             interface: String::new(),
+            host_device: String::new(),
             mac: None,
             ipv4: None,
             gateway4: None,
@@ -105,15 +109,16 @@ impl Networks {
     /// Gives the sandbox its device and the device its addresses.
     fn wire(&self, network: &Network, request: &AttachRequest<'_>, endpoint: &mut Endpoint) -> Result<()> {
         let prepared = lock(&self.inner.handed_out).take_back(request.netns, &network.id)?;
-        let (mut inside, device, index) = match prepared {
-            Some(inside) => (inside, "eth0".to_owned(), FIRST_DEVICE),
+        let (mut inside, plugged) = match prepared {
+            Some(prepared) => prepared,
             None => {
                 let plug = self.plug(network)?.ok_or_else(|| Error::NoDevice(network.name.clone()))?;
                 sandbox::plug_in(request.netns, plug)?
             }
         };
-        endpoint.interface = device;
-        address(&mut inside, index, endpoint, request.default_route)
+        endpoint.interface = plugged.device;
+        endpoint.host_device = plugged.host_device;
+        address(&mut inside, plugged.index, endpoint, request.default_route)
     }
 
     fn publish(&self, endpoint: &Endpoint) -> Result<()> {

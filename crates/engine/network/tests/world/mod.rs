@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use network::{AttachRequest, Endpoint, EndpointId, NetworkConfig, Networks, PortRequest};
 
+/// Longer than the first repetition of what was lost; what is refused silently costs as much.
+const PATIENCE: Duration = Duration::from_millis(1300);
+
 /// Runs a test on a thread with a new network namespace; without privileges says so and passes.
 pub fn isolated(test: impl FnOnce() + Send + 'static) {
     if !rustix::process::geteuid().is_root() {
@@ -192,6 +195,7 @@ fn blank(name: &str) -> Endpoint {
         container: name.to_owned(),
         container_name: name.to_owned(),
         interface: String::new(),
+        host_device: String::new(),
         mac: None,
         ipv4: None,
         gateway4: None,
@@ -237,11 +241,11 @@ pub fn fetch(from: impl Into<SocketAddr>) -> io::Result<String> {
 }
 
 fn connect(to: SocketAddr) -> io::Result<TcpStream> {
-    TcpStream::connect_timeout(&to, Duration::from_millis(400))
+    TcpStream::connect_timeout(&to, PATIENCE)
 }
 
 pub fn answer(stream: &mut TcpStream) -> io::Result<String> {
-    stream.set_read_timeout(Some(Duration::from_millis(400)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"who am I")?;
     let mut buffer = [0; 64];
     let read = stream.read(&mut buffer)?;
