@@ -2,6 +2,14 @@
 
 pub mod activation;
 pub mod bpf;
+pub mod caps;
+pub mod clone;
+pub mod exec;
+pub mod fd;
+pub mod keyring;
+pub mod mount;
 pub mod netns;
+pub mod pidfd;
+pub mod process;
 pub mod seccomp;
 pub mod signals;

@@ -1,0 +1,79 @@
+//! Making a process with clone3(2), into namespaces and a control group at once.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// libc's own constant is an `int`, which it does not fit into.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// A process that was made.
+#[derive(Debug)]
+pub struct Child {
+    /// Its id in the caller's pid namespace.
+    pub pid: i32,
+    /// Its handle.
+    pub pidfd: OwnedFd,
+}
+
+/// Copies this process and runs `body` in the copy, which ends with the exit code that `body` returns.
+///
+/// `flags` are `CLONE_NEW*` and the like, without an exit signal (it is SIGCHLD) and without any that shares memory.
+/// `cgroup` is a directory of the v2 tree that the copy is born in.
+///
+/// Refused with EBUSY if this process has other threads: their locks would stay locked in the copy forever.
+pub fn clone_process(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    body: impl FnOnce() -> i32,
+) -> io::Result<Child> {
+    const SHARED: u64 =
+        (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_THREAD | libc::CLONE_SIGHAND) as u64;
+    if flags & SHARED != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    if !is_single_threaded()? {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    let mut pidfd: i32 = -1;
+    // SAFETY: `clone_args` is plain integers, for which zeroes are valid and mean "not used".
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags | libc::CLONE_PIDFD as u64;
+    args.pidfd = (&raw mut pidfd) as u64;
+    // With CLONE_PARENT the kernel wants no signal: it is the parent's.
+    if flags & libc::CLONE_PARENT as u64 == 0 {
+        args.exit_signal = libc::SIGCHLD as u64;
+    }
+    if let Some(dir) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = dir.as_raw_fd() as u64;
+    }
+    // SAFETY: no memory is shared and no stack is given, so the copy goes on here as after fork(2); there is only
+    // this thread, so no lock is held by another. The arguments and `pidfd` outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const args,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let code = body();
+            // SAFETY: ends the copy without the parent's exit handlers, which are not its business.
+            unsafe { libc::_exit(code) }
+        }
+        pid => Ok(Child {
+            pid: pid as i32,
+            // SAFETY: the kernel has put a new descriptor there, which nobody else owns.
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        }),
+    }
+}
+
+/// Whether this process has one thread only.
+pub fn is_single_threaded() -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    // One link for each thread, one for the folder itself and one for its parent.
+    Ok(std::fs::metadata("/proc/self/task")?.nlink() == 3)
+}

@@ -1,0 +1,37 @@
+//! Attributes of the calling process that rustix does not set.
+
+use std::io;
+
+/// Sets the execution domain (personality(2)).
+pub fn set_personality(persona: u64) -> io::Result<()> {
+    // SAFETY: takes a number only.
+    match unsafe { libc::personality(persona) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Sets class (1 real time, 2 best effort, 3 idle) and level of the calling thread's input and output.
+pub fn set_io_priority(class: u8, level: u16) -> io::Result<()> {
+    const WHO_PROCESS: libc::c_long = 1;
+    let value = (libc::c_long::from(class) << 13) | libc::c_long::from(level);
+    // SAFETY: takes numbers only.
+    match unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, value) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Gives every signal its default handling and blocks none.
+pub fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: the default handling is no function of ours; KILL, STOP and unknown numbers are refused harmlessly.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: `sigset_t` is plain integers; it is initialised by sigemptyset and outlives the call.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
