@@ -22,12 +22,7 @@ pub fn drop_bounding(capability: u32) -> io::Result<()> {
 
 /// Puts a capability into the ambient set.
 pub fn raise_ambient(capability: u32) -> io::Result<()> {
-    prctl(
-        libc::PR_CAP_AMBIENT,
-        libc::PR_CAP_AMBIENT_RAISE as u64,
-        u64::from(capability),
-    )
-    .map(drop)
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as u64, u64::from(capability)).map(drop)
 }
 
 /// Empties the ambient set.
@@ -64,14 +59,10 @@ const VERSION_3: u32 = 0x2008_0522;
 
 /// The sets of the calling thread.
 pub fn get() -> io::Result<Sets> {
-    let mut header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let mut header = Header { version: VERSION_3, pid: 0 };
     let mut data = [Data::default(); 2];
     // SAFETY: version 3 has a header of this layout and two data elements, all alive during the call.
-    let result =
-        unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -85,10 +76,7 @@ pub fn get() -> io::Result<Sets> {
 
 /// Sets all three of the calling thread.
 pub fn set(sets: Sets) -> io::Result<()> {
-    let mut header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
+    let mut header = Header { version: VERSION_3, pid: 0 };
     let half = |shift: u32| Data {
         effective: (sets.effective >> shift) as u32,
         permitted: (sets.permitted >> shift) as u32,

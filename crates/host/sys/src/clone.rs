@@ -21,13 +21,8 @@ pub struct Child {
 /// `cgroup` is a directory of the v2 tree that the copy is born in.
 ///
 /// Refused with EBUSY if this process has other threads: their locks would stay locked in the copy forever.
-pub fn clone_process(
-    flags: u64,
-    cgroup: Option<BorrowedFd<'_>>,
-    body: impl FnOnce() -> i32,
-) -> io::Result<Child> {
-    const SHARED: u64 =
-        (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_THREAD | libc::CLONE_SIGHAND) as u64;
+pub fn clone_process(flags: u64, cgroup: Option<BorrowedFd<'_>>, body: impl FnOnce() -> i32) -> io::Result<Child> {
+    const SHARED: u64 = (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_THREAD | libc::CLONE_SIGHAND) as u64;
     if flags & SHARED != 0 {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
@@ -49,13 +44,7 @@ pub fn clone_process(
     }
     // SAFETY: no memory is shared and no stack is given, so the copy goes on here as after fork(2); there is only
     // this thread, so no lock is held by another. The arguments and `pidfd` outlive the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw const args,
-            size_of::<libc::clone_args>(),
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) };
     match result {
         -1 => Err(io::Error::last_os_error()),
         0 => {

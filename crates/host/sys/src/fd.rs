@@ -5,14 +5,7 @@ use std::io;
 /// Marks every descriptor from `first` on as closed on execution.
 pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: changes only a flag of descriptors; none is closed, so no owner is betrayed.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     match result {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -26,5 +19,28 @@ pub fn keep_on_exec(fd: u32) -> io::Result<()> {
     match result {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
+    }
+}
+
+/// Closes every descriptor that is not listed, for a process that has just been copied and shall hold nothing of
+/// its parent's. Whatever still owns a closed descriptor must be forgotten or the process end by executing.
+pub fn close_all_but(mut keep: Vec<u32>) -> io::Result<()> {
+    keep.sort_unstable();
+    let mut first = 0;
+    for kept in keep {
+        if kept > first {
+            close_range(first, kept - 1)?;
+        }
+        first = kept + 1;
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: the caller has been told that owners of these descriptors must not use them any more; closing touches
+    // no memory.
+    match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -30,25 +30,13 @@ pub fn set_attr(mount: impl AsFd, change: Change, depth: Depth) -> io::Result<()
 
 /// Makes a detached mount an id-mapped one, by the maps of a user namespace.
 pub fn set_idmap(mount: impl AsFd, userns: impl AsFd, depth: Depth) -> io::Result<()> {
-    let change = Change {
-        set: libc::MOUNT_ATTR_IDMAP,
-        ..Change::default()
-    };
-    set(
-        mount.as_fd(),
-        change,
-        depth,
-        userns.as_fd().as_raw_fd() as u64,
-    )
+    let change = Change { set: libc::MOUNT_ATTR_IDMAP, ..Change::default() };
+    set(mount.as_fd(), change, depth, userns.as_fd().as_raw_fd() as u64)
 }
 
 fn set(mount: BorrowedFd<'_>, change: Change, depth: Depth, userns_fd: u64) -> io::Result<()> {
-    let attr = libc::mount_attr {
-        attr_set: change.set,
-        attr_clr: change.clear,
-        propagation: change.propagation,
-        userns_fd,
-    };
+    let attr =
+        libc::mount_attr { attr_set: change.set, attr_clr: change.clear, propagation: change.propagation, userns_fd };
     let mut flags = libc::AT_EMPTY_PATH;
     if depth == Depth::Recursive {
         flags |= libc::AT_RECURSIVE;

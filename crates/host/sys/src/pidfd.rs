@@ -22,10 +22,7 @@ const MASK_EXIT: u64 = 1 << 3;
 ///
 /// Kernel 6.15 and later; ENOTTY or EINVAL before. Works once the process has been reaped by whoever does that.
 pub fn exit_status(pidfd: impl AsFd) -> io::Result<Option<i32>> {
-    let mut info = Info {
-        mask: MASK_EXIT,
-        ..Info::default()
-    };
+    let mut info = Info { mask: MASK_EXIT, ..Info::default() };
     let request = libc::_IOWR::<Info>(0xff, 11);
     // SAFETY: the request carries the size of `info`, which the kernel reads and fills up to that size.
     let result = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), request, &raw mut info) };

@@ -35,3 +35,12 @@ pub fn reset_signals() {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
 }
+
+/// Gives the process a control group namespace whose root is the group that it is in.
+pub fn new_cgroup_namespace() -> io::Result<()> {
+    // SAFETY: takes a flag only, one that changes what is seen and no memory or descriptor.
+    match unsafe { libc::unshare(libc::CLONE_NEWCGROUP) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}

@@ -1,13 +1,26 @@
 //! One more process in a running container.
 
-use std::os::fd::BorrowedFd;
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use cgroup::Cgroup;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::DumpableBehavior;
+use rustix::thread::ThreadNameSpaceType;
 use spec::runtime::{LinuxSeccomp, Process};
 
-use crate::error::Result;
+use crate::error::{AtStep, Result};
+use crate::hooks;
+use crate::init::execute::{self, Execution, Starter, Streams};
+use crate::init::{console, credentials};
 use crate::launch::Stdio;
+use crate::message::{self, Channel, Message};
 use crate::pending::Pending;
+use crate::plan::namespaces::Kind;
+use crate::plan::process::{self, ProcessPlan};
+use crate::seccomp;
 
 /// What is executed where. The caller must be single-threaded.
 pub struct Exec<'a> {
@@ -31,6 +44,144 @@ pub struct Exec<'a> {
 ///
 /// [`crate::Created::cgroup`] is `None`. On failure nothing is left.
 pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
-    let _ = exec;
-    todo!()
+    process::refuse_unbuilt(exec.process)?;
+    let program = exec.seccomp.map(seccomp::compile).transpose()?;
+    let plan = ProcessPlan::of(exec.process, program, None)?;
+    let foreign = foreign_namespaces(exec.init_pid)?;
+    let born_into = match exec.cgroup {
+        Some(cgroup) if cgroup.hierarchy().v1_mounts().is_empty() => cgroup.v2_dir_fd()?,
+        _ => None,
+    };
+    let (ours, theirs) = message::pair().at(|| "make a socket pair")?;
+    let joining = Joining {
+        init: exec.init,
+        namespaces: foreign.iter().copied().filter(|kind| *kind != Kind::Pid).collect(),
+        plan,
+        stdio: exec.stdio,
+        preserve_fds: exec.preserve_fds,
+        channel: theirs,
+    };
+    let guard = match foreign.contains(&Kind::Pid) {
+        true => Some(ChildrenOf::enter(exec.init)?),
+        false => None,
+    };
+    let dir = born_into.as_ref().map(AsFd::as_fd);
+    let child = sys::clone::clone_process(0, dir, || joining.run()).at(|| "clone a process for the container")?;
+    drop(guard);
+    let pending = Pending::new(child, ours, None);
+    if let Some(cgroup) = exec.cgroup
+        && born_into.is_none()
+    {
+        cgroup.attach(pending.pid())?;
+    }
+    pending.tell_entered()?;
+    Ok(pending)
+}
+
+/// The kinds of namespace in which a process is and this one is not.
+fn foreign_namespaces(pid: i32) -> Result<Vec<Kind>> {
+    const ALL: [Kind; 8] =
+        [Kind::User, Kind::Cgroup, Kind::Ipc, Kind::Uts, Kind::Net, Kind::Pid, Kind::Time, Kind::Mount];
+    let inode = |path: String| -> Result<Option<u64>> {
+        match fs::metadata(&path) {
+            Ok(meta) => Ok(Some(meta.ino())),
+            // A kernel without this kind.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(crate::Error::step(format!("look at {path}"), error)),
+        }
+    };
+    // A process that is gone is no kernel without namespaces.
+    fs::metadata(format!("/proc/{pid}/ns/mnt")).at(|| format!("look at the namespaces of process {pid}"))?;
+    let mut foreign = Vec::new();
+    for kind in ALL {
+        let name = kind.name();
+        if inode(format!("/proc/{pid}/ns/{name}"))? != inode(format!("/proc/self/ns/{name}"))? {
+            foreign.push(kind);
+        }
+    }
+    Ok(foreign)
+}
+
+/// While it lives, children are born into a container's pid namespace.
+struct ChildrenOf {
+    own: OwnedFd,
+}
+
+impl ChildrenOf {
+    fn enter(init: BorrowedFd<'_>) -> Result<ChildrenOf> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let own = rustix::fs::open("/proc/self/ns/pid", flags, Mode::empty()).at(|| "open /proc/self/ns/pid")?;
+        rustix::thread::move_into_thread_name_spaces(init, ThreadNameSpaceType::PROCESS_ID)
+            .at(|| "join pid namespace")?;
+        Ok(ChildrenOf { own })
+    }
+}
+
+impl Drop for ChildrenOf {
+    fn drop(&mut self) {
+        // It was ours a moment ago: the kernel has no reason to refuse.
+        let _ = rustix::thread::move_into_link_name_space(self.own.as_fd(), None);
+    }
+}
+
+/// The new process on its way in.
+struct Joining<'a> {
+    init: BorrowedFd<'a>,
+    namespaces: Vec<Kind>,
+    plan: ProcessPlan,
+    stdio: Stdio,
+    preserve_fds: u32,
+    channel: Channel,
+}
+
+impl Joining<'_> {
+    fn run(self) -> i32 {
+        let channel = match self.channel.as_fd().try_clone_to_owned() {
+            Ok(channel) => Channel::from_socket(channel),
+            Err(_) => return 1,
+        };
+        let error = match self.steps(&channel) {
+            Ok(execution) => execution.run(),
+            Err(error) => error,
+        };
+        // Nobody is left to hear of a failure to say so.
+        let _ = channel.send(&Message::Failed(error));
+        1
+    }
+
+    fn steps(self, extra: &Channel) -> Result<Execution> {
+        sys::process::reset_signals();
+        rustix::process::umask(Mode::empty());
+        let keep = vec![self.channel.as_fd(), extra.as_fd(), self.init];
+        execute::forget_parent(keep, &self.stdio, self.preserve_fds)?;
+        if let Some(score) = self.plan.oom_score_adj {
+            credentials::set_oom_score(score)?;
+        }
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(|| "make the process undumpable")?;
+        message::expect(&self.channel, "the control group", |m| matches!(m, Message::Entered))?;
+        let flags = self.namespaces.iter().fold(0, |flags, kind| flags | kind.flag());
+        rustix::thread::move_into_thread_name_spaces(self.init, ThreadNameSpaceType::from_bits_retain(flags as u32))
+            .at(|| "join the container's namespaces")?;
+        if self.namespaces.contains(&Kind::User) {
+            credentials::become_root()?;
+        }
+        let stdio = match self.stdio {
+            Stdio::Inherit => Streams::Inherit,
+            Stdio::Fds(fds) => Streams::Fds(fds),
+            Stdio::Terminal { size } => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let root = rustix::fs::open(Path::new("/"), flags, Mode::empty()).at(|| "open the container's root")?;
+                let terminal = console::open(root.as_fd(), size)?;
+                self.channel.send(&Message::Pty(terminal.master)).at(|| "hand out the terminal")?;
+                Streams::Terminal(terminal.slave)
+            }
+        };
+        Ok(Execution {
+            process: self.plan,
+            stdio,
+            preserve_fds: self.preserve_fds,
+            start_hooks: hooks::Prepared::none(),
+            starter: Starter::Creator(self.channel),
+        })
+    }
 }

@@ -1,13 +1,20 @@
 //! Starting a container: from a spec and a root to a process that waits for its start.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use cgroup::Hierarchy;
+use cgroup::{Cgroup, Hierarchy, Limits};
+use rustix::fs::{Mode, OFlags};
 use spec::runtime::Spec;
 
-use crate::error::Result;
-use crate::pending::Pending;
+use crate::error::{AtStep, Error, Result};
+use crate::hooks;
+use crate::init::{Init, mounts};
+use crate::message;
+use crate::pending::{Pending, RuntimeHooks};
+use crate::plan::Plan;
+use crate::plan::mounts::{MountKind, MountStep};
+use crate::plan::namespaces::Kind;
 
 /// Everything that a container is made from.
 ///
@@ -79,6 +86,176 @@ pub enum Keyring {
 ///
 /// On failure nothing is left: no process, no control group, no mount.
 pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
-    let _ = launch;
-    todo!()
+    let plan = Plan::of(launch.spec, launch.bundle)?;
+    let limits = plan.limits.clone();
+    let (uid_map, gid_map) = (plan.namespaces.uid_map.clone(), plan.namespaces.gid_map.clone());
+    let in_userns = plan.namespaces.is_new(Kind::User);
+    let Joins { here, inside } = joins(&plan, launch.netns, in_userns)?;
+    let sources = match in_userns {
+        true => open_sources(&plan)?,
+        false => Vec::new(),
+    };
+    let mut flags = plan.namespaces.clone_flags();
+    if launch.netns.is_some() {
+        flags &= !Kind::Net.flag();
+    }
+    let hooks = hooks::Plan {
+        hooks: launch.spec.hooks().as_ref(),
+        id: launch.id,
+        bundle: launch.bundle,
+        annotations: launch.spec.annotations().as_ref(),
+    };
+    let (ours, theirs) = message::pair().at(|| "make a socket pair")?;
+
+    // On a pure v2 host the process is born where it belongs; elsewhere the group is made while it prepares itself.
+    let born_into = launch.hierarchy.v1_mounts().is_empty() && !in_userns;
+    let mut group = Group(None);
+    let mut warnings = Vec::new();
+    let mut dir = None;
+    if born_into && let Some(path) = launch.cgroup {
+        let cgroup = group.make(launch.hierarchy, path, &limits, &mut warnings)?;
+        dir = cgroup.v2_dir_fd()?;
+    }
+    let runtime_hooks = RuntimeHooks::of(&hooks);
+    let init = Init {
+        id: launch.id,
+        plan,
+        root: launch.root,
+        sources,
+        joins: inside,
+        netns: launch.netns.filter(|_| !in_userns),
+        stdio: launch.stdio,
+        hierarchy: launch.hierarchy,
+        cgroup: launch.cgroup,
+        keyring: launch.keyring,
+        preserve_fds: launch.preserve_fds,
+        hooks,
+        channel: theirs,
+        listener: match launch.start {
+            StartBy::Creator => None,
+            StartBy::Listener(listener) => Some(listener),
+        },
+    };
+    let guard = JoinedHere::enter(here)?;
+    let cgroup_dir = dir.as_ref().map(AsFd::as_fd);
+    let child =
+        sys::clone::clone_process(flags, cgroup_dir, || init.run()).at(|| "clone the container's first process")?;
+    drop(guard);
+    let mut pending = Pending::new(child, ours, runtime_hooks);
+    if in_userns {
+        pending.write_maps(&uid_map, &gid_map)?;
+    }
+    if let Some(path) = launch.cgroup {
+        if !born_into {
+            let cgroup = group.make(launch.hierarchy, path, &limits, &mut warnings)?;
+            cgroup.attach(pending.pid())?;
+        }
+        pending.own_cgroup(group.0.take());
+    }
+    pending.warn(warnings);
+    pending.tell_entered()?;
+    Ok(pending)
+}
+
+/// A group that is removed again unless somebody takes it.
+struct Group(Option<Cgroup>);
+
+impl Group {
+    fn make(
+        &mut self,
+        hierarchy: &Hierarchy,
+        path: &str,
+        limits: &Limits,
+        warnings: &mut Vec<String>,
+    ) -> Result<&Cgroup> {
+        if let Ok(old) = Cgroup::open(hierarchy, path)
+            && !old.pids().unwrap_or_default().is_empty()
+        {
+            return Err(Error::Spec { field: "linux.cgroupsPath", problem: format!("{path} has processes in it") });
+        }
+        let cgroup = self.0.insert(Cgroup::create(hierarchy, path)?);
+        warnings.extend(cgroup.apply(limits)?.into_iter().map(|warning| warning.0));
+        Ok(cgroup)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(cgroup) = &self.0 {
+            // A failure is on its way to the caller already.
+            let _ = cgroup.delete();
+            cgroup.delete_empty_parents();
+        }
+    }
+}
+
+/// Namespaces to join, by who joins them.
+struct Joins {
+    /// This process, for the time of the clone.
+    here: Vec<(Kind, OwnedFd)>,
+    /// The first process.
+    inside: Vec<(Kind, OwnedFd)>,
+}
+
+/// A pid namespace can be joined only by being born into it, and the host's namespaces only before a user namespace
+/// has taken the rights to it.
+fn joins(plan: &Plan, netns: Option<BorrowedFd<'_>>, in_userns: bool) -> Result<Joins> {
+    let mut joins = Joins { here: Vec::new(), inside: Vec::new() };
+    let mut fds = Vec::new();
+    for (kind, path) in &plan.namespaces.joined {
+        if *kind == Kind::Net && netns.is_some() {
+            continue;
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())
+            .at(|| format!("open {} namespace {}", kind.name(), path.display()))?;
+        fds.push((*kind, fd));
+    }
+    if in_userns && let Some(fd) = netns {
+        let fd = fd.try_clone_to_owned().at(|| "duplicate the network namespace")?;
+        fds.push((Kind::Net, fd));
+    }
+    for (kind, fd) in fds {
+        match in_userns || kind == Kind::Pid {
+            true => joins.here.push((kind, fd)),
+            false => joins.inside.push((kind, fd)),
+        }
+    }
+    Ok(joins)
+}
+
+/// While it lives, children are born into other namespaces; afterwards this process is back in its own.
+struct JoinedHere(Vec<(Kind, OwnedFd)>);
+
+impl JoinedHere {
+    fn enter(wanted: Vec<(Kind, OwnedFd)>) -> Result<JoinedHere> {
+        let mut guard = JoinedHere(Vec::new());
+        for (kind, fd) in wanted {
+            let own = format!("/proc/self/ns/{}", kind.name());
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let own = rustix::fs::open(&own, flags, Mode::empty()).at(|| format!("open {own}"))?;
+            rustix::thread::move_into_link_name_space(fd.as_fd(), None)
+                .at(|| format!("join {} namespace", kind.name()))?;
+            guard.0.push((kind, own));
+        }
+        Ok(guard)
+    }
+}
+
+impl Drop for JoinedHere {
+    fn drop(&mut self) {
+        for (_, own) in self.0.drain(..).rev() {
+            // It was ours a moment ago: the kernel has no reason to refuse.
+            let _ = rustix::thread::move_into_link_name_space(own.as_fd(), None);
+        }
+    }
+}
+
+/// The user of a user namespace may not reach what the host's root may bind for it.
+fn open_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>> {
+    let open = |step: &MountStep| match &step.kind {
+        MountKind::Bind { source, depth } => mounts::open_source(source, *depth).map(Some).at(|| step.name()),
+        MountKind::New { .. } | MountKind::Cgroup => Ok(None),
+    };
+    plan.mounts.iter().map(open).collect()
 }

@@ -1,17 +1,34 @@
 //! A process between its fork and its execution, seen from the process that forked it.
 
+use std::collections::HashMap;
+use std::fs;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use cgroup::Cgroup;
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus};
+use spec::runtime::Hooks;
+use sys::clone::Child;
 
-use crate::error::Result;
+use crate::error::{AtStep, Error, Result};
+use crate::hooks::{self, Point};
+use crate::message::{Channel, Message};
 
-/// A process that prepares itself. Dropping it kills the process and removes what was made for it.
+/// A process that prepares itself. Dropping it kills the process, reaps it and removes what was made for it.
 #[derive(Debug)]
 pub struct Pending {
-    pid: i32,
-    pidfd: OwnedFd,
-    control: OwnedFd,
+    inner: Option<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    child: Child,
+    channel: Channel,
+    hooks: Option<RuntimeHooks>,
+    pty: Option<OwnedFd>,
+    cgroup: Option<Cgroup>,
+    warnings: Vec<String>,
 }
 
 /// What became of a [`Pending`] that was asked to go on.
@@ -23,7 +40,8 @@ pub enum Progress {
     Created(Created),
 }
 
-/// A process that is ready to execute and waits for [`Created::start`]. Dropping it does not kill it.
+/// A process that is ready to execute and waits for [`Created::start`]. Dropping it does not kill it, but the process
+/// ends by itself when nobody is left who could start it.
 #[derive(Debug)]
 pub struct Created {
     /// Its id, as the caller sees it.
@@ -36,38 +54,233 @@ pub struct Created {
     pub cgroup: Option<Cgroup>,
     /// What could not be done exactly as asked, and was not worth a failure.
     pub warnings: Vec<String>,
-    control: OwnedFd,
+    channel: Channel,
+}
+
+/// The hooks that run in this process, with what they are told.
+#[derive(Debug)]
+pub(crate) struct RuntimeHooks {
+    hooks: Hooks,
+    id: String,
+    bundle: PathBuf,
+    annotations: Option<HashMap<String, String>>,
+}
+
+impl RuntimeHooks {
+    /// Kept only if there are any.
+    pub fn of(plan: &hooks::Plan<'_>) -> Option<RuntimeHooks> {
+        if !plan.any(&[Point::Prestart, Point::CreateRuntime]) {
+            return None;
+        }
+        Some(RuntimeHooks {
+            hooks: plan.hooks?.clone(),
+            id: plan.id.to_owned(),
+            bundle: plan.bundle.to_owned(),
+            annotations: plan.annotations.cloned(),
+        })
+    }
+
+    fn run(&self, pid: i32) -> Result<()> {
+        let plan = hooks::Plan {
+            hooks: Some(&self.hooks),
+            id: &self.id,
+            bundle: &self.bundle,
+            annotations: self.annotations.as_ref(),
+        };
+        plan.run_for(Point::Prestart, "creating", pid)?;
+        plan.run_for(Point::CreateRuntime, "creating", pid)
+    }
 }
 
 impl Pending {
-    /// Process id, as the caller sees it.
-    pub fn pid(&self) -> i32 {
-        self.pid
+    pub(crate) fn new(child: Child, channel: Channel, hooks: Option<RuntimeHooks>) -> Pending {
+        Pending { inner: Some(Inner { child, channel, hooks, pty: None, cgroup: None, warnings: Vec::new() }) }
     }
 
-    /// Takes what the process has to say, without blocking.
-    pub fn advance(self) -> Result<Progress> {
-        todo!()
+    fn inner(&self) -> &Inner {
+        self.inner.as_ref().expect("taken only together with self")
+    }
+
+    fn inner_mut(&mut self) -> &mut Inner {
+        self.inner.as_mut().expect("taken only together with self")
+    }
+
+    /// Process id, as the caller sees it.
+    pub fn pid(&self) -> i32 {
+        self.inner().child.pid
+    }
+
+    /// A handle of the process.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.inner().child.pidfd.as_fd()
+    }
+
+    pub(crate) fn own_cgroup(&mut self, cgroup: Option<Cgroup>) {
+        self.inner_mut().cgroup = cgroup;
+    }
+
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        self.inner_mut().warnings.extend(warnings);
+    }
+
+    pub(crate) fn write_maps(&self, uids: &str, gids: &str) -> Result<()> {
+        let pid = self.pid();
+        for (file, map) in [("uid_map", uids), ("gid_map", gids)] {
+            let path = format!("/proc/{pid}/{file}");
+            fs::write(&path, map).at(|| format!("write {:?} to {path}", map.trim()))?;
+        }
+        self.tell(&Message::Mapped)
+    }
+
+    pub(crate) fn tell_entered(&self) -> Result<()> {
+        self.tell(&Message::Entered)
+    }
+
+    /// A process that has failed by now says why itself.
+    fn tell(&self, message: &Message) -> Result<()> {
+        match self.inner().channel.send(message) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.at(|| "talk to the container's first process"),
+        }
+    }
+
+    /// Takes what the process has to say, without blocking but for the time that hooks take.
+    pub fn advance(mut self) -> Result<Progress> {
+        loop {
+            match self.inner().channel.try_receive() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Progress::Waiting(self));
+                }
+                result => {
+                    let message = result.at(|| "hear the container's first process")?;
+                    if self.take(message)? {
+                        return Ok(Progress::Created(self.into_created()));
+                    }
+                }
+            }
+        }
     }
 
     /// Blocks until the process is ready or has failed.
-    pub fn wait_created(self) -> Result<Created> {
-        let _ = (&self.pidfd, &self.control);
-        todo!()
+    pub fn wait_created(mut self) -> Result<Created> {
+        loop {
+            let message = self.inner().channel.receive();
+            let message = message.at(|| "hear the container's first process")?;
+            if self.take(message)? {
+                return Ok(self.into_created());
+            }
+        }
+    }
+
+    /// Whether this was the last message of the preparation.
+    fn take(&mut self, message: Option<Message>) -> Result<bool> {
+        match message {
+            Some(Message::Created) => Ok(true),
+            Some(Message::Pty(master)) => {
+                self.inner_mut().pty = Some(master);
+                Ok(false)
+            }
+            Some(Message::Hooks) => {
+                if let Some(hooks) = &self.inner().hooks {
+                    hooks.run(self.pid())?;
+                }
+                self.tell(&Message::Hooked)?;
+                Ok(false)
+            }
+            Some(Message::Failed(error)) => Err(error),
+            None => {
+                let status = kill_and_reap(self.pidfd());
+                Err(Error::InitDied { during: "its creation", status })
+            }
+            Some(other @ (Message::Mapped | Message::Entered | Message::Hooked | Message::Start)) => Err(Error::step(
+                format!("hear the container's first process: {other:?}"),
+                io::Error::from(io::ErrorKind::InvalidData),
+            )),
+        }
+    }
+
+    fn into_created(mut self) -> Created {
+        let inner = self.inner.take().expect("taken only together with self");
+        Created {
+            pid: inner.child.pid,
+            pidfd: inner.child.pidfd,
+            pty: inner.pty,
+            cgroup: inner.cgroup,
+            warnings: inner.warnings,
+            channel: inner.channel,
+        }
     }
 }
 
 impl AsFd for Pending {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.control.as_fd()
+        self.inner().channel.as_fd()
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let Some(inner) = &self.inner else {
+            return;
+        };
+        kill_and_reap(inner.child.pidfd.as_fd());
+        if let Some(cgroup) = &inner.cgroup {
+            // Only a failure has led here, and that is what the caller hears of.
+            let _ = cgroup.kill_all();
+            let _ = cgroup.delete();
+            cgroup.delete_empty_parents();
+        }
     }
 }
 
 impl Created {
     /// Lets the process execute, and returns when it has or has failed to; then the process has been reaped,
     /// the control group is still there.
+    ///
+    /// Only for [`crate::StartBy::Creator`].
     pub fn start(&mut self) -> Result<()> {
-        let _ = &self.control;
-        todo!()
+        let failure = start_over(&self.channel);
+        if failure.is_err() {
+            kill_and_reap(self.pidfd.as_fd());
+        }
+        failure
+    }
+}
+
+/// Says start, and hears how it went.
+pub(crate) fn start_over(channel: &Channel) -> Result<()> {
+    let gone = |status: String| Error::InitDied { during: "its start", status };
+    match channel.send(&Message::Start) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Err(gone("it ended before".to_owned()));
+        }
+        result => result.at(|| "start the container's process")?,
+    }
+    match channel.receive().at(|| "hear of the start")? {
+        // Closed by the execution.
+        None => Ok(()),
+        Some(Message::Failed(error)) => Err(error),
+        Some(other) => Err(gone(format!("it answered {other:?}"))),
+    }
+}
+
+/// Kills a child and takes its status, as a text.
+fn kill_and_reap(pidfd: BorrowedFd<'_>) -> String {
+    let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+    loop {
+        match rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(Some(status)) => return describe(&status),
+            // Somebody else has reaped it.
+            Ok(None) | Err(_) => return "unknown".to_owned(),
+        }
+    }
+}
+
+fn describe(status: &WaitIdStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "unknown".to_owned(),
     }
 }

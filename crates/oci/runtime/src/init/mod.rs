@@ -1,0 +1,193 @@
+//! What a container's first process does between its birth and its program: one straight line of named steps.
+
+pub(crate) mod cgroups;
+pub(crate) mod command;
+pub(crate) mod console;
+pub(crate) mod credentials;
+pub(crate) mod devices;
+pub(crate) mod execute;
+pub(crate) mod mounts;
+pub(crate) mod paths;
+pub(crate) mod root;
+
+use std::cell::Cell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use cgroup::Hierarchy;
+use rustix::fs::Mode;
+use rustix::process::DumpableBehavior;
+
+use crate::error::{AtStep, Result};
+use crate::hooks::{self, Point};
+use crate::launch::{Keyring, Root, Stdio};
+use crate::message::{self, Channel, Message};
+use crate::plan::Plan;
+use crate::plan::namespaces::Kind;
+use execute::{Execution, Starter};
+
+/// Everything that the first process takes with it from its parent.
+pub(crate) struct Init<'a> {
+    pub id: &'a str,
+    pub plan: Plan,
+    pub root: Root,
+    /// Trees to bind, opened by the parent where the process itself may not reach them.
+    pub sources: Vec<Option<OwnedFd>>,
+    /// Namespaces to join here.
+    pub joins: Vec<(Kind, OwnedFd)>,
+    pub netns: Option<BorrowedFd<'a>>,
+    pub stdio: Stdio,
+    pub hierarchy: &'a Hierarchy,
+    pub cgroup: Option<&'a str>,
+    pub keyring: Keyring,
+    pub preserve_fds: u32,
+    pub hooks: hooks::Plan<'a>,
+    pub channel: Channel,
+    pub listener: Option<OwnedFd>,
+}
+
+impl Init<'_> {
+    /// Runs to the end: it returns only on failure, which the parent has been told of, with an exit code.
+    pub fn run(self) -> i32 {
+        let channel = match self.channel.as_fd().try_clone_to_owned() {
+            Ok(channel) => Channel::from_socket(channel),
+            Err(_) => return 1,
+        };
+        let error = match self.steps(&channel) {
+            Ok(execution) => execution.run(),
+            Err(error) => error,
+        };
+        // Nobody is left to hear of a failure to say so.
+        let _ = channel.send(&Message::Failed(error));
+        1
+    }
+
+    fn steps(self, extra: &Channel) -> Result<Execution> {
+        self.forget_parent(extra)?;
+        let plan = &self.plan;
+        if plan.namespaces.is_new(Kind::User) {
+            self.become_root()?;
+        }
+        self.join_namespaces()?;
+        if self.keyring == Keyring::New {
+            credentials::new_session_keyring(self.id)?;
+        }
+        self.set_names()?;
+        for (file, value) in &plan.sysctls {
+            paths::write_sysctl(file, value)?;
+        }
+        if let Some(score) = plan.process.oom_score_adj {
+            credentials::set_oom_score(score)?;
+        }
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(|| "make init undumpable")?;
+
+        let entered =
+            Entered { channel: &self.channel, own_view: plan.namespaces.is_new(Kind::Cgroup), done: Cell::new(false) };
+        let root = root::attach(self.root, plan.propagation)?;
+        let place =
+            mounts::Place { root: root.as_fd(), hierarchy: self.hierarchy, cgroup: self.cgroup, entered: &entered };
+        mounts::make_all(&place, &plan.mounts, self.sources, plan.devices.is_some())?;
+        let in_userns = plan.namespaces.is_new(Kind::User);
+        if let Some(wanted) = &plan.devices {
+            devices::make(root.as_fd(), wanted, in_userns)?;
+        }
+        let terminal = match &self.stdio {
+            Stdio::Terminal { size } => Some(console::open(root.as_fd(), *size)?),
+            Stdio::Inherit | Stdio::Fds(_) => None,
+        };
+        if let Some(terminal) = &terminal
+            && plan.devices.is_some()
+        {
+            console::bind(root.as_fd(), terminal)?;
+        }
+        mounts::finish_dev(&place, &plan.mounts, plan.devices.is_some())?;
+        paths::make_readonly(root.as_fd(), &plan.readonly_paths)?;
+        paths::mask(root.as_fd(), &plan.masked_paths)?;
+
+        entered.wait()?;
+        if self.hooks.any(&[Point::Prestart, Point::CreateRuntime]) {
+            self.channel.send(&Message::Hooks).at(|| "ask for the runtime's hooks")?;
+            message::expect(&self.channel, "the runtime's hooks", |m| matches!(m, Message::Hooked))?;
+        }
+        self.hooks.run(Point::CreateContainer, "creating")?;
+        root::pivot(root.as_fd())?;
+        root::finish(root, plan.propagation, plan.root_readonly)?;
+
+        let stdio = match (terminal, self.stdio) {
+            (Some(terminal), _) => {
+                self.channel.send(&Message::Pty(terminal.master)).at(|| "hand out the terminal")?;
+                execute::Streams::Terminal(terminal.slave)
+            }
+            (None, Stdio::Fds(fds)) => execute::Streams::Fds(fds),
+            (None, Stdio::Inherit | Stdio::Terminal { .. }) => execute::Streams::Inherit,
+        };
+        Ok(Execution {
+            process: self.plan.process,
+            stdio,
+            preserve_fds: self.preserve_fds,
+            start_hooks: self.hooks.prepared(Point::StartContainer),
+            starter: match self.listener {
+                Some(listener) => Starter::Listener { listener, creator: self.channel },
+                None => Starter::Creator(self.channel),
+            },
+        })
+    }
+
+    /// Undoes what the parent has that no container may have: its signals, its session, its descriptors.
+    fn forget_parent(&self, extra: &Channel) -> Result<()> {
+        sys::process::reset_signals();
+        rustix::process::umask(Mode::empty());
+        let mut keep = vec![self.channel.as_fd(), extra.as_fd()];
+        keep.extend(self.netns);
+        keep.extend(self.joins.iter().map(|(_, fd)| fd.as_fd()));
+        keep.extend(self.sources.iter().flatten().map(AsFd::as_fd));
+        keep.extend(self.listener.as_ref().map(AsFd::as_fd));
+        if let Root::Mount(mount) = &self.root {
+            keep.push(mount.as_fd());
+        }
+        execute::forget_parent(keep, &self.stdio, self.preserve_fds)
+    }
+
+    fn become_root(&self) -> Result<()> {
+        message::expect(&self.channel, "id maps", |m| matches!(m, Message::Mapped))?;
+        credentials::become_root()
+    }
+
+    fn join_namespaces(&self) -> Result<()> {
+        let joins = self.joins.iter().map(|(kind, fd)| (kind.name(), fd.as_fd()));
+        for (name, fd) in joins.chain(self.netns.map(|fd| ("net", fd))) {
+            rustix::thread::move_into_link_name_space(fd, None).at(|| format!("join {name} namespace"))?;
+        }
+        Ok(())
+    }
+
+    fn set_names(&self) -> Result<()> {
+        if let Some(name) = &self.plan.hostname {
+            rustix::system::sethostname(name.as_bytes()).at(|| format!("set hostname {name:?}"))?;
+        }
+        if let Some(name) = &self.plan.domainname {
+            rustix::system::setdomainname(name.as_bytes()).at(|| format!("set domainname {name:?}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The moment from which on the process is in its control group; waited for once, by the first who needs it.
+pub(crate) struct Entered<'a> {
+    channel: &'a Channel,
+    /// Whether the container gets a control group namespace.
+    pub own_view: bool,
+    done: Cell<bool>,
+}
+
+impl Entered<'_> {
+    pub fn wait(&self) -> Result<()> {
+        if self.done.replace(true) {
+            return Ok(());
+        }
+        message::expect(self.channel, "the control group", |m| matches!(m, Message::Entered))?;
+        if self.own_view {
+            sys::process::new_cgroup_namespace().at(|| "make cgroup namespace")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! The root: attached, pivoted into, and the host's tree let go.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use sys::mount::{Change, Depth};
+
+use crate::error::{AtStep, Result};
+use crate::launch::Root;
+use crate::plan::mounts::{ATTR_RDONLY, MS_PRIVATE, MS_SHARED};
+
+/// Cuts the new mount namespace off from the host's and puts the root on top of it.
+pub(crate) fn attach(root: Root, propagation: u64) -> Result<OwnedFd> {
+    let whole = Change { propagation, ..Change::default() };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let top = rustix::fs::open("/", flags, Mode::empty()).at(|| "open /")?;
+    sys::mount::set_attr(&top, whole, Depth::Recursive).at(|| "set propagation of /")?;
+    if propagation == MS_SHARED {
+        // What is mounted on it from here on stays here.
+        let private = Change { propagation: MS_PRIVATE, ..Change::default() };
+        sys::mount::set_attr(&top, private, Depth::This).at(|| "make / private")?;
+    }
+    let (tree, name) = match root {
+        Root::Mount(tree) => (tree, "the root file system".to_owned()),
+        Root::Path(path) => {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+            let name = format!("root {}", path.display());
+            let tree = rustix::mount::open_tree(CWD, &path, flags).at(|| format!("open {name}"))?;
+            (tree, name)
+        }
+    };
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(&tree, "", &top, "", flags).at(|| format!("attach {name}"))?;
+    Ok(tree)
+}
+
+/// Makes it the root of the namespace, and lets the host's tree go.
+pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
+    rustix::process::fchdir(root).at(|| "enter the root")?;
+    rustix::process::pivot_root(".", ".").at(|| "pivot_root")?;
+    // The old root now lies on top of the new one.
+    rustix::mount::unmount(".", UnmountFlags::DETACH).at(|| "detach the host's root")?;
+    rustix::process::chdir("/").at(|| "enter /")
+}
+
+/// What must come after everything that needed the root writable and private.
+pub(crate) fn finish(root: OwnedFd, propagation: u64, readonly: bool) -> Result<()> {
+    if propagation == MS_SHARED {
+        let shared = Change { propagation, ..Change::default() };
+        sys::mount::set_attr(root.as_fd(), shared, Depth::This).at(|| "share /")?;
+    }
+    if readonly {
+        let readonly = Change { set: ATTR_RDONLY, ..Change::default() };
+        sys::mount::set_attr(root.as_fd(), readonly, Depth::This).at(|| "make / read-only")?;
+    }
+    Ok(())
+}

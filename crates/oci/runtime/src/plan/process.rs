@@ -1,0 +1,205 @@
+//! The process to execute: arguments, identity, capabilities and limits, checked and in the kernel's terms.
+
+use std::ffi::CString;
+use std::path::PathBuf;
+
+use rustix::process::Resource;
+use spec::runtime::{
+    Capabilities, IOPriorityClass, LinuxPersonality, LinuxPersonalityDomain, PosixRlimitType, Process,
+};
+
+use super::capabilities::bit;
+use crate::error::{Error, Result};
+use crate::seccomp::Program;
+
+/// A process, ready to be executed by the last steps of a start or an exec.
+#[derive(Debug)]
+pub(crate) struct ProcessPlan {
+    pub args: Vec<CString>,
+    pub env: Vec<CString>,
+    pub cwd: PathBuf,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+    pub umask: u32,
+    pub caps: Caps,
+    pub rlimits: Vec<Rlimit>,
+    pub no_new_privs: bool,
+    pub oom_score_adj: Option<i32>,
+    pub personality: Option<u64>,
+    /// Class and level.
+    pub io_priority: Option<(u8, u16)>,
+    pub seccomp: Option<Program>,
+}
+
+/// All five sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Caps {
+    pub bounding: u64,
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
+    pub ambient: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rlimit {
+    pub resource: Resource,
+    pub name: PosixRlimitType,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+impl ProcessPlan {
+    pub fn of(
+        process: &Process,
+        seccomp: Option<Program>,
+        personality: Option<&LinuxPersonality>,
+    ) -> Result<ProcessPlan> {
+        let args = process.args().as_deref().unwrap_or_default();
+        if args.is_empty() || args[0].is_empty() {
+            return Err(invalid("process.args", "names no command".to_owned()));
+        }
+        if !process.cwd().is_absolute() {
+            return Err(invalid("process.cwd", "is not an absolute path".to_owned()));
+        }
+        if seccomp.as_ref().is_some_and(|program| program.notifies) {
+            return Err(Error::Unimplemented("seccomp profiles that notify a listener".to_owned()));
+        }
+        let user = process.user();
+        Ok(ProcessPlan {
+            args: strings("process.args", args)?,
+            env: strings("process.env", process.env().as_deref().unwrap_or_default())?,
+            cwd: process.cwd().clone(),
+            uid: user.uid(),
+            gid: user.gid(),
+            groups: user.additional_gids().clone().unwrap_or_default(),
+            umask: user.umask().unwrap_or(0o022),
+            caps: caps(process),
+            rlimits: rlimits(process)?,
+            no_new_privs: process.no_new_privileges() == Some(true),
+            oom_score_adj: process.oom_score_adj(),
+            personality: personality.map(|personality| match personality.domain() {
+                LinuxPersonalityDomain::PerLinux => 0,
+                LinuxPersonalityDomain::PerLinux32 => 8,
+            }),
+            io_priority: io_priority(process)?,
+            seccomp,
+        })
+    }
+
+    /// A variable of the new process.
+    pub fn variable(&self, name: &str) -> Option<&[u8]> {
+        let value = |entry: &'_ CString| -> Option<usize> {
+            let bytes = entry.as_bytes();
+            let rest = bytes.strip_prefix(name.as_bytes())?;
+            (rest.first() == Some(&b'=')).then_some(name.len() + 1)
+        };
+        let found = self.env.iter().rev().find_map(|e| value(e).map(|at| (e, at)));
+        found.map(|(entry, at)| &entry.as_bytes()[at..])
+    }
+}
+
+/// Parts of a process that are not built are refused.
+pub(crate) fn refuse_unbuilt(process: &Process) -> Result<()> {
+    let refuse = |what: &str| Err(Error::Unimplemented(what.to_owned()));
+    let named = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.is_empty());
+    if process.scheduler().is_some() {
+        return refuse("process.scheduler");
+    }
+    if process.exec_cpu_affinity().is_some() {
+        return refuse("process.execCPUAffinity");
+    }
+    if named(process.apparmor_profile()) && process.apparmor_profile().as_deref() != Some("unconfined") {
+        return refuse("process.apparmorProfile");
+    }
+    if named(process.selinux_label()) {
+        return refuse("process.selinuxLabel");
+    }
+    Ok(())
+}
+
+fn strings(field: &'static str, list: &[String]) -> Result<Vec<CString>> {
+    let one =
+        |text: &String| CString::new(text.as_str()).map_err(|_| invalid(field, format!("{text:?} has a NUL byte")));
+    list.iter().map(one).collect()
+}
+
+/// A process without capabilities in its configuration has none.
+fn caps(process: &Process) -> Caps {
+    let Some(sets) = process.capabilities() else {
+        return Caps::default();
+    };
+    let mask = |set: &Option<Capabilities>| {
+        let set = set.iter().flatten();
+        set.fold(0, |mask, capability| mask | bit(*capability))
+    };
+    Caps {
+        bounding: mask(sets.bounding()),
+        effective: mask(sets.effective()),
+        permitted: mask(sets.permitted()),
+        inheritable: mask(sets.inheritable()),
+        ambient: mask(sets.ambient()),
+    }
+}
+
+fn rlimits(process: &Process) -> Result<Vec<Rlimit>> {
+    let mut limits: Vec<Rlimit> = Vec::new();
+    for limit in process.rlimits().as_deref().unwrap_or_default() {
+        if limits.iter().any(|known| known.name == limit.typ()) {
+            let problem = format!("{} is listed twice", limit.typ());
+            return Err(invalid("process.rlimits", problem));
+        }
+        if limit.soft() > limit.hard() {
+            let problem = format!("{}: soft limit above the hard one", limit.typ());
+            return Err(invalid("process.rlimits", problem));
+        }
+        limits.push(Rlimit {
+            resource: resource(limit.typ()),
+            name: limit.typ(),
+            soft: limit.soft(),
+            hard: limit.hard(),
+        });
+    }
+    Ok(limits)
+}
+
+fn resource(kind: PosixRlimitType) -> Resource {
+    match kind {
+        PosixRlimitType::RlimitCpu => Resource::Cpu,
+        PosixRlimitType::RlimitFsize => Resource::Fsize,
+        PosixRlimitType::RlimitData => Resource::Data,
+        PosixRlimitType::RlimitStack => Resource::Stack,
+        PosixRlimitType::RlimitCore => Resource::Core,
+        PosixRlimitType::RlimitRss => Resource::Rss,
+        PosixRlimitType::RlimitNproc => Resource::Nproc,
+        PosixRlimitType::RlimitNofile => Resource::Nofile,
+        PosixRlimitType::RlimitMemlock => Resource::Memlock,
+        PosixRlimitType::RlimitAs => Resource::As,
+        PosixRlimitType::RlimitLocks => Resource::Locks,
+        PosixRlimitType::RlimitSigpending => Resource::Sigpending,
+        PosixRlimitType::RlimitMsgqueue => Resource::Msgqueue,
+        PosixRlimitType::RlimitNice => Resource::Nice,
+        PosixRlimitType::RlimitRtprio => Resource::Rtprio,
+        PosixRlimitType::RlimitRttime => Resource::Rttime,
+    }
+}
+
+fn io_priority(process: &Process) -> Result<Option<(u8, u16)>> {
+    let Some(priority) = process.io_priority() else {
+        return Ok(None);
+    };
+    let class = match priority.class() {
+        IOPriorityClass::IoprioClassRt => 1,
+        IOPriorityClass::IoprioClassBe => 2,
+        IOPriorityClass::IoprioClassIdle => 3,
+    };
+    match u16::try_from(priority.priority()) {
+        Ok(level) if level < 8 => Ok(Some((class, level))),
+        _ => Err(invalid("process.ioPriority", format!("level {} is not between 0 and 7", priority.priority()))),
+    }
+}
+
+fn invalid(field: &'static str, problem: String) -> Error {
+    Error::Spec { field, problem }
+}
