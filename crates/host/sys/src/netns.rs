@@ -24,9 +24,5 @@ pub fn enter(netns: BorrowedFd<'_>) -> Result<()> {
 
 /// The calling thread's network namespace.
 pub fn current() -> Result<OwnedFd> {
-    rustix::fs::open(
-        "/proc/thread-self/ns/net",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    rustix::fs::open("/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }

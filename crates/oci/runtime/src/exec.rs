@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use cgroup::Cgroup;
+use cgroup::{Cgroup, Entry};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
 use rustix::thread::ThreadNameSpaceType;
@@ -48,15 +48,14 @@ pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
     let program = exec.seccomp.map(seccomp::compile).transpose()?;
     let plan = ProcessPlan::of(exec.process, program, None)?;
     let foreign = foreign_namespaces(exec.init_pid)?;
-    let born_into = match exec.cgroup {
-        Some(cgroup) if cgroup.hierarchy().v1_mounts().is_empty() => cgroup.v2_dir_fd()?,
-        _ => None,
-    };
+    let entry = exec.cgroup.map(Cgroup::entry).transpose()?;
+    let dir = entry.as_ref().and_then(|entry| entry.v2_dir.as_ref()?.try_clone().ok());
     let (ours, theirs) = message::pair().at(|| "make a socket pair")?;
     let joining = Joining {
         init: exec.init,
         namespaces: foreign.iter().copied().filter(|kind| *kind != Kind::Pid).collect(),
         plan,
+        entry,
         stdio: exec.stdio,
         preserve_fds: exec.preserve_fds,
         channel: theirs,
@@ -65,17 +64,10 @@ pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
         true => Some(ChildrenOf::enter(exec.init)?),
         false => None,
     };
-    let dir = born_into.as_ref().map(AsFd::as_fd);
+    let dir = dir.as_ref().map(AsFd::as_fd);
     let child = sys::clone::clone_process(0, dir, || joining.run()).at(|| "clone a process for the container")?;
     drop(guard);
-    let pending = Pending::new(child, ours, None);
-    if let Some(cgroup) = exec.cgroup
-        && born_into.is_none()
-    {
-        cgroup.attach(pending.pid())?;
-    }
-    pending.tell_entered()?;
-    Ok(pending)
+    Ok(Pending::new(child, ours, None))
 }
 
 /// The kinds of namespace in which a process is and this one is not.
@@ -129,6 +121,7 @@ struct Joining<'a> {
     init: BorrowedFd<'a>,
     namespaces: Vec<Kind>,
     plan: ProcessPlan,
+    entry: Option<Entry>,
     stdio: Stdio,
     preserve_fds: u32,
     channel: Channel,
@@ -152,13 +145,15 @@ impl Joining<'_> {
     fn steps(self, extra: &Channel) -> Result<Execution> {
         sys::process::reset_signals();
         rustix::process::umask(Mode::empty());
+        if let Some(entry) = &self.entry {
+            execute::enter_cgroup(entry)?;
+        }
         let keep = vec![self.channel.as_fd(), extra.as_fd(), self.init];
         execute::forget_parent(keep, &self.stdio, self.preserve_fds)?;
         if let Some(score) = self.plan.oom_score_adj {
             credentials::set_oom_score(score)?;
         }
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(|| "make the process undumpable")?;
-        message::expect(&self.channel, "the control group", |m| matches!(m, Message::Entered))?;
         let flags = self.namespaces.iter().fold(0, |flags, kind| flags | kind.flag());
         rustix::thread::move_into_thread_name_spaces(self.init, ThreadNameSpaceType::from_bits_retain(flags as u32))
             .at(|| "join the container's namespaces")?;

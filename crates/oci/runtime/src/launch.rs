@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use cgroup::{Cgroup, Hierarchy, Limits};
+use cgroup::{Cgroup, Entry, Hierarchy, Limits};
 use rustix::fs::{Mode, OFlags};
 use spec::runtime::Spec;
 
@@ -107,15 +107,18 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
     };
     let (ours, theirs) = message::pair().at(|| "make a socket pair")?;
 
-    // On a pure v2 host the process is born where it belongs; elsewhere the group is made while it prepares itself.
-    let born_into = launch.hierarchy.v1_mounts().is_empty() && !in_userns;
     let mut group = Group(None);
     let mut warnings = Vec::new();
-    let mut dir = None;
-    if born_into && let Some(path) = launch.cgroup {
+    let mut entry = None;
+    if let Some(path) = launch.cgroup {
         let cgroup = group.make(launch.hierarchy, path, &limits, &mut warnings)?;
-        dir = cgroup.v2_dir_fd()?;
+        entry = Some(cgroup.entry()?);
     }
+    // The entry itself goes to the copy; what the clone needs stays here.
+    let dir = match &entry {
+        Some(Entry { v2_dir: Some(dir), .. }) => Some(dir.try_clone().at(|| "duplicate the control group")?),
+        _ => None,
+    };
     let runtime_hooks = RuntimeHooks::of(&hooks);
     let init = Init {
         id: launch.id,
@@ -127,6 +130,7 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
         stdio: launch.stdio,
         hierarchy: launch.hierarchy,
         cgroup: launch.cgroup,
+        entry,
         keyring: launch.keyring,
         preserve_fds: launch.preserve_fds,
         hooks,
@@ -137,23 +141,15 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
         },
     };
     let guard = JoinedHere::enter(here)?;
-    let cgroup_dir = dir.as_ref().map(AsFd::as_fd);
-    let child =
-        sys::clone::clone_process(flags, cgroup_dir, || init.run()).at(|| "clone the container's first process")?;
+    let dir = dir.as_ref().map(AsFd::as_fd);
+    let child = sys::clone::clone_process(flags, dir, || init.run()).at(|| "clone the container's first process")?;
     drop(guard);
     let mut pending = Pending::new(child, ours, runtime_hooks);
+    pending.own_cgroup(group.0.take());
     if in_userns {
         pending.write_maps(&uid_map, &gid_map)?;
     }
-    if let Some(path) = launch.cgroup {
-        if !born_into {
-            let cgroup = group.make(launch.hierarchy, path, &limits, &mut warnings)?;
-            cgroup.attach(pending.pid())?;
-        }
-        pending.own_cgroup(group.0.take());
-    }
     pending.warn(warnings);
-    pending.tell_entered()?;
     Ok(pending)
 }
 

@@ -4,7 +4,6 @@
 //! starter                                  first process
 //!    |── clone3 ───────────────────────────────▶|
 //!    |── Mapped ───────────────────────────────▶|  only with a user namespace: id maps are written
-//!    |── Entered ──────────────────────────────▶|  it is in its control group; before cgroup views are mounted
 //!    |◀─────────────────────────────── Hooks ───|  only with prestart, createRuntime: everything is mounted
 //!    |── Hooked ───────────────────────────────▶|
 //!    |◀────────────────────────── Pty(master) ──|  only with a terminal
@@ -30,7 +29,6 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(crate) enum Message {
     Mapped,
-    Entered,
     Hooks,
     Hooked,
     Pty(OwnedFd),
@@ -112,7 +110,6 @@ impl AsFd for Channel {
 fn encode(message: &Message) -> (Vec<u8>, Option<BorrowedFd<'_>>) {
     match message {
         Message::Mapped => (b"M".to_vec(), None),
-        Message::Entered => (b"E".to_vec(), None),
         Message::Hooks => (b"H".to_vec(), None),
         Message::Hooked => (b"K".to_vec(), None),
         Message::Pty(master) => (b"P".to_vec(), Some(master.as_fd())),
@@ -125,7 +122,6 @@ fn encode(message: &Message) -> (Vec<u8>, Option<BorrowedFd<'_>>) {
 fn decode(bytes: &[u8], fd: Option<OwnedFd>) -> Option<Message> {
     Some(match (bytes.first()?, fd) {
         (b'M', None) => Message::Mapped,
-        (b'E', None) => Message::Entered,
         (b'H', None) => Message::Hooks,
         (b'K', None) => Message::Hooked,
         (b'P', Some(master)) => Message::Pty(master),

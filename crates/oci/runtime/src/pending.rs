@@ -132,10 +132,6 @@ impl Pending {
         self.tell(&Message::Mapped)
     }
 
-    pub(crate) fn tell_entered(&self) -> Result<()> {
-        self.tell(&Message::Entered)
-    }
-
     /// A process that has failed by now says why itself.
     fn tell(&self, message: &Message) -> Result<()> {
         match self.inner().channel.send(message) {
@@ -192,7 +188,7 @@ impl Pending {
                 let status = kill_and_reap(self.pidfd());
                 Err(Error::InitDied { during: "its creation", status })
             }
-            Some(other @ (Message::Mapped | Message::Entered | Message::Hooked | Message::Start)) => Err(Error::step(
+            Some(other @ (Message::Mapped | Message::Hooked | Message::Start)) => Err(Error::step(
                 format!("hear the container's first process: {other:?}"),
                 io::Error::from(io::ErrorKind::InvalidData),
             )),

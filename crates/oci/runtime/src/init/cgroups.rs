@@ -13,7 +13,6 @@ use crate::plan::mounts::{ATTR_RDONLY, MountStep};
 
 /// Mounts the v2 tree, or one folder for each v1 hierarchy as the host has them.
 pub(crate) fn mount(place: &Place<'_>, step: &MountStep) -> Result<()> {
-    place.entered.wait()?;
     let (target, _) = beneath::open_or_make(place.root, &step.target, Make::Directory)
         .at(|| format!("make mount point {}", step.target.display()))?;
     let hierarchies = place.hierarchy.v1_mounts();
@@ -21,7 +20,7 @@ pub(crate) fn mount(place: &Place<'_>, step: &MountStep) -> Result<()> {
         let Some(mount) = place.hierarchy.v2_mount() else {
             return Ok(());
         };
-        let tree = match place.entered.own_view {
+        let tree = match place.own_view {
             true => open_new("cgroup2", Some("cgroup"), &[], step.attrs.set)
                 .map_err(|(detail, error)| named(step, &detail, error))?,
             false => own_group(place, mount, step)?,
@@ -33,7 +32,7 @@ pub(crate) fn mount(place: &Place<'_>, step: &MountStep) -> Result<()> {
         .map_err(|(detail, error)| named(step, &detail, error))?;
     put(&folder, &target).at(|| step.name())?;
     for (controllers, mount) in hierarchies {
-        let tree = match place.entered.own_view {
+        let tree = match place.own_view {
             true => v1(&controllers, step)?,
             false => own_group(place, mount, step)?,
         };

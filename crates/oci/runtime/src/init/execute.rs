@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use cgroup::Entry;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -95,6 +96,15 @@ impl Execution {
             self.process.env.push(entry);
         }
     }
+}
+
+/// Enters the v1 groups; the process was born into that of the v2 tree.
+pub(crate) fn enter_cgroup(entry: &Entry) -> Result<()> {
+    for file in &entry.tasks {
+        // One thread that moves itself: the process has no other.
+        rustix::io::write(file, b"0").at(|| "enter the control group")?;
+    }
+    Ok(())
 }
 
 /// Closes what is not kept, beside descriptors 0 to 2 and those to preserve, and starts a session.

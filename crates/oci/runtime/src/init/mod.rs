@@ -10,10 +10,9 @@ pub(crate) mod mounts;
 pub(crate) mod paths;
 pub(crate) mod root;
 
-use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use cgroup::Hierarchy;
+use cgroup::{Entry, Hierarchy};
 use rustix::fs::Mode;
 use rustix::process::DumpableBehavior;
 
@@ -38,6 +37,8 @@ pub(crate) struct Init<'a> {
     pub stdio: Stdio,
     pub hierarchy: &'a Hierarchy,
     pub cgroup: Option<&'a str>,
+    /// The way into the control group.
+    pub entry: Option<Entry>,
     pub keyring: Keyring,
     pub preserve_fds: u32,
     pub hooks: hooks::Plan<'a>,
@@ -62,12 +63,18 @@ impl Init<'_> {
     }
 
     fn steps(self, extra: &Channel) -> Result<Execution> {
+        if let Some(entry) = &self.entry {
+            execute::enter_cgroup(entry)?;
+        }
         self.forget_parent(extra)?;
         let plan = &self.plan;
         if plan.namespaces.is_new(Kind::User) {
             self.become_root()?;
         }
         self.join_namespaces()?;
+        if plan.namespaces.is_new(Kind::Cgroup) {
+            sys::process::new_cgroup_namespace().at(|| "make cgroup namespace")?;
+        }
         if self.keyring == Keyring::New {
             credentials::new_session_keyring(self.id)?;
         }
@@ -80,11 +87,13 @@ impl Init<'_> {
         }
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(|| "make init undumpable")?;
 
-        let entered =
-            Entered { channel: &self.channel, own_view: plan.namespaces.is_new(Kind::Cgroup), done: Cell::new(false) };
         let root = root::attach(self.root, plan.propagation)?;
-        let place =
-            mounts::Place { root: root.as_fd(), hierarchy: self.hierarchy, cgroup: self.cgroup, entered: &entered };
+        let place = mounts::Place {
+            root: root.as_fd(),
+            hierarchy: self.hierarchy,
+            cgroup: self.cgroup,
+            own_view: plan.namespaces.is_new(Kind::Cgroup),
+        };
         mounts::make_all(&place, &plan.mounts, self.sources, plan.devices.is_some())?;
         let in_userns = plan.namespaces.is_new(Kind::User);
         if let Some(wanted) = &plan.devices {
@@ -103,7 +112,6 @@ impl Init<'_> {
         paths::make_readonly(root.as_fd(), &plan.readonly_paths)?;
         paths::mask(root.as_fd(), &plan.masked_paths)?;
 
-        entered.wait()?;
         if self.hooks.any(&[Point::Prestart, Point::CreateRuntime]) {
             self.channel.send(&Message::Hooks).at(|| "ask for the runtime's hooks")?;
             message::expect(&self.channel, "the runtime's hooks", |m| matches!(m, Message::Hooked))?;
@@ -166,27 +174,6 @@ impl Init<'_> {
         }
         if let Some(name) = &self.plan.domainname {
             rustix::system::setdomainname(name.as_bytes()).at(|| format!("set domainname {name:?}"))?;
-        }
-        Ok(())
-    }
-}
-
-/// The moment from which on the process is in its control group; waited for once, by the first who needs it.
-pub(crate) struct Entered<'a> {
-    channel: &'a Channel,
-    /// Whether the container gets a control group namespace.
-    pub own_view: bool,
-    done: Cell<bool>,
-}
-
-impl Entered<'_> {
-    pub fn wait(&self) -> Result<()> {
-        if self.done.replace(true) {
-            return Ok(());
-        }
-        message::expect(self.channel, "the control group", |m| matches!(m, Message::Entered))?;
-        if self.own_view {
-            sys::process::new_cgroup_namespace().at(|| "make cgroup namespace")?;
         }
         Ok(())
     }

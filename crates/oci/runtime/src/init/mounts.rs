@@ -9,7 +9,7 @@ use rustix::fs::CWD;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use sys::mount::{Change, Depth};
 
-use super::{Entered, cgroups};
+use super::cgroups;
 use crate::beneath::{self, Make};
 use crate::error::{AtStep, Error, Result};
 use crate::plan::mounts::{ATTR_RDONLY, MountKind, MountStep};
@@ -19,7 +19,8 @@ pub(crate) struct Place<'a> {
     pub root: BorrowedFd<'a>,
     pub hierarchy: &'a Hierarchy,
     pub cgroup: Option<&'a str>,
-    pub entered: &'a Entered<'a>,
+    /// Whether the container has a control group namespace.
+    pub own_view: bool,
 }
 
 /// Makes all of them in order. `sources` are trees that the parent opened; /dev stays writable for its nodes.
