@@ -142,10 +142,11 @@ impl Joining<'_> {
         1
     }
 
-    fn steps(self, extra: &Channel) -> Result<Execution> {
+    fn steps(mut self, extra: &Channel) -> Result<Execution> {
         sys::process::reset_signals();
         rustix::process::umask(Mode::empty());
-        if let Some(entry) = &self.entry {
+        // Given up before descriptors are closed wholesale.
+        if let Some(entry) = self.entry.take() {
             execute::enter_cgroup(entry)?;
         }
         let keep = vec![self.channel.as_fd(), extra.as_fd(), self.init];

@@ -13,6 +13,7 @@ pub mod pending;
 mod plan;
 pub mod profile;
 pub mod seccomp;
+pub mod start;
 pub mod state;
 
 pub use error::{Error, Kind, Result};

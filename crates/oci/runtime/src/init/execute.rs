@@ -99,7 +99,7 @@ impl Execution {
 }
 
 /// Enters the v1 groups; the process was born into that of the v2 tree.
-pub(crate) fn enter_cgroup(entry: &Entry) -> Result<()> {
+pub(crate) fn enter_cgroup(entry: Entry) -> Result<()> {
     for file in &entry.tasks {
         // One thread that moves itself: the process has no other.
         rustix::io::write(file, b"0").at(|| "enter the control group")?;

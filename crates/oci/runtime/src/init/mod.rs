@@ -62,8 +62,9 @@ impl Init<'_> {
         1
     }
 
-    fn steps(self, extra: &Channel) -> Result<Execution> {
-        if let Some(entry) = &self.entry {
+    fn steps(mut self, extra: &Channel) -> Result<Execution> {
+        // Given up before descriptors are closed wholesale.
+        if let Some(entry) = self.entry.take() {
             execute::enter_cgroup(entry)?;
         }
         self.forget_parent(extra)?;

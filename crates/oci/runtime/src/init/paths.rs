@@ -11,7 +11,7 @@ use sys::mount::{Change, Depth};
 use super::mounts::{open_new, open_source, put};
 use crate::beneath;
 use crate::error::{AtStep, Error, Result};
-use crate::plan::mounts::ATTR_RDONLY;
+use crate::plan::mounts::{ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY};
 
 /// Writes a kernel parameter through the host's /proc, which shows the parameters of the process's own namespaces
 /// and cannot be a forgery of the image.
@@ -28,7 +28,10 @@ pub(crate) fn mask(root: BorrowedFd<'_>, paths: &[PathBuf]) -> Result<()> {
             continue;
         };
         if !beneath::is_directory(&target).at(step)? {
+            // The host's: a node of the image could be anything.
             let null = open_source(Path::new("/dev/null"), Depth::This).at(step)?;
+            let change = Change { set: ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC, ..Change::default() };
+            sys::mount::set_attr(&null, change, Depth::This).at(step)?;
             put(&null, &target).at(step)?;
             continue;
         }
