@@ -16,6 +16,8 @@
 
 pub mod client;
 mod error;
+mod log;
+mod spool;
 pub mod types;
 
 pub use client::{
