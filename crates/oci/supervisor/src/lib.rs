@@ -16,8 +16,10 @@
 
 pub mod client;
 mod error;
+mod feed;
 mod log;
 mod spool;
+mod stdio;
 pub mod types;
 
 pub use client::{

@@ -52,7 +52,12 @@ impl LogFile {
 
     /// The current file will have reached its bound with `more` bytes, as far as is known without asking.
     pub(crate) fn is_full_after(&self, more: usize) -> bool {
-        self.config.max_size.is_some_and(|max| self.length % max.max(1) + more as u64 >= max)
+        let Some(max) = self.config.max_size else {
+            return false;
+        };
+        // A full one is exchanged before the next batch.
+        let begun = if self.length >= max { 0 } else { self.length };
+        begun + more as u64 >= max
     }
 
     /// Appends all of `bytes`, or nothing.
