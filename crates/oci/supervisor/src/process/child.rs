@@ -55,6 +55,7 @@ pub(super) enum Stage {
     Running { since: Timestamp },
     /// It has ended; its exit code or its last output is still to come.
     Ending {
+        ran: Timestamp,
         since: Instant,
         at: Timestamp,
         status: Option<ExitStatus>,
@@ -100,9 +101,9 @@ impl Child {
                 pid: self.pid,
                 since,
             }),
-            Stage::Ending { at, .. } => Some(ProcessState::Running {
+            Stage::Ending { ran, .. } => Some(ProcessState::Running {
                 pid: self.pid,
-                since: at,
+                since: ran,
             }),
             Stage::Exited(exit) => Some(ProcessState::Exited(exit)),
         }
@@ -244,21 +245,28 @@ impl Supervisor {
         let Some(child) = self.children.get_mut(&id) else {
             return;
         };
-        let (since, at) = match child.stage {
+        let now = Timestamp::now();
+        let (ran, since, at) = match child.stage {
             // Its own report comes over its control socket.
             Stage::Preparing(_) | Stage::Exited(_) => return,
             Stage::Ending {
                 status: Some(_), ..
             } => return,
-            Stage::Ending { since, at, .. } => (since, at),
-            Stage::Created(_) | Stage::Running { .. } => (Instant::now(), Timestamp::now()),
+            Stage::Ending { ran, since, at, .. } => (ran, since, at),
+            Stage::Running { since } => (since, Instant::now(), now),
+            Stage::Created(_) => (now, Instant::now(), now),
         };
         let status = match child.pidfd.as_ref().map(|fd| exit_status(fd.as_fd())) {
             Some(Ok(status)) => status,
             Some(Err(_)) | None => Some(ExitStatus::Unknown),
         };
         let status = status.or((since.elapsed() > REAP).then_some(ExitStatus::Unknown));
-        child.stage = Stage::Ending { since, at, status };
+        child.stage = Stage::Ending {
+            ran,
+            since,
+            at,
+            status,
+        };
         match (status, &child.pidfd) {
             (None, Some(pidfd)) => {
                 self.poll.remove(pidfd.as_fd());
@@ -280,6 +288,7 @@ impl Supervisor {
             since,
             at,
             status: Some(status),
+            ..
         } = child.stage
         else {
             return;

@@ -117,6 +117,11 @@ impl Supervisor {
         self.last_feed
     }
 
+    /// An attachment of a predecessor: later ones are numbered after it.
+    pub(super) fn seen_feed(&mut self, feed: u64) {
+        self.last_feed = self.last_feed.max(feed);
+    }
+
     /// The child of a key.
     pub(super) fn find(&mut self, key: &ProcessKey) -> Option<&mut Child> {
         self.children.get_mut(self.keys.get(key)?)

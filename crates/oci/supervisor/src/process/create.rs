@@ -1,0 +1,308 @@
+//! Making processes: each one prepares itself in its own time, many at once, and nothing waits for any of them.
+//!
+//! ```text
+//!  daemon            supervisor                       new process
+//!    │── Create ────────▶│── clone ─────────────────────▶│ namespaces, mounts, limits …
+//!    │                   │◀─ ready or failed (socket) ───│ sleeps
+//!    │◀─ Hold, Reply ────│
+//!    │── Start ─────────▶│── go ────────────────────────▶│ execve
+//!    │◀─ Changed, Reply ─│◀─ socket closed by execve ────│
+//! ```
+//! An exec is the same, with the start following at once.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use cgroup::Cgroup;
+use jiff::Timestamp;
+use rustix::event::epoll::EventFlags;
+use runtime::{Exec, Keyring, Launch, Progress, Root, StartBy};
+use spec::runtime::{PosixRlimitBuilder, PosixRlimitType, Process};
+
+use super::child::{Child, Stage};
+use super::poll::Token;
+use super::request::{failed, refused};
+use super::table::{Caller, Supervisor};
+use crate::error::ErrorKind;
+use crate::stdio::Stdio;
+use crate::types::{Io, LogConfig, ProcessKey, ProcessState, Streams};
+use crate::wire::{CreateHead, ExecHead, Failure, Notice, Reply};
+
+/// A process that prepares itself, and who waits for it.
+pub(super) struct Preparation {
+    /// Taken out while it is asked to go on.
+    pending: Option<runtime::Pending>,
+    caller: Caller,
+    observer: Option<OwnedFd>,
+}
+
+impl Supervisor {
+    /// Begins a container; the answer comes when it is ready.
+    pub(super) fn create(&mut self, caller: Caller, mut head: CreateHead, fds: Vec<OwnedFd>) -> Result<(), Failure> {
+        let key = ProcessKey::container(&head.id);
+        self.check_free(&key)?;
+        let mut fds = fds.into_iter();
+        let root = fds.next().ok_or_else(|| missing("root file system"))?;
+        let netns = match head.netns {
+            true => Some(fds.next().ok_or_else(|| missing("network namespace"))?),
+            false => None,
+        };
+        if let Some(process) = head.spec.process_mut() {
+            self.limit_descriptors(process);
+        }
+        let (stdio, ends, observer) = self.streams(head.io, &head.log, head.attach)?;
+        let pending = runtime::launch::spawn(Launch {
+            id: &head.id,
+            spec: &head.spec,
+            root: Root::Mount(root),
+            bundle: Path::new("/"),
+            netns: netns.as_ref().map(AsFd::as_fd),
+            stdio: child_stdio(head.io, ends),
+            hierarchy: &self.hierarchy,
+            cgroup: Some(&head.cgroup),
+            preserve_fds: 0,
+            start: StartBy::Creator,
+            keyring: Keyring::New,
+        })
+        .map_err(|error| failed(&error))?;
+        let mut child = Child::new(key, head.io, head.log, stdio, preparing(pending, caller, observer));
+        child.cgroup = head.cgroup;
+        self.insert_pending(child)
+    }
+
+    /// Begins a process in a running container; the answer comes when it runs.
+    pub(super) fn exec(&mut self, caller: Caller, mut head: ExecHead) -> Result<(), Failure> {
+        let key = ProcessKey::exec(&head.container, &head.exec);
+        self.check_free(&key)?;
+        self.limit_descriptors(&mut head.process);
+        let (stdio, ends, observer) = self.streams(head.io, &LogConfig::None, head.attach)?;
+        let not_running = || {
+            let message = format!("container {} is not running", head.container);
+            refused(ErrorKind::Conflict, message)
+        };
+        let id = self.keys.get(&ProcessKey::container(&head.container));
+        let container = id.and_then(|id| self.children.get(id)).ok_or_else(not_running)?;
+        let (Stage::Running { .. }, Some(init)) = (&container.stage, &container.pidfd) else {
+            return Err(not_running());
+        };
+        let cgroup = Cgroup::open(&self.hierarchy, &container.cgroup)
+            .map_err(|error| refused(ErrorKind::Internal, error.to_string()))?;
+        let pending = runtime::exec::spawn(Exec {
+            init: init.as_fd(),
+            init_pid: container.pid,
+            cgroup: Some(&cgroup),
+            process: &head.process,
+            seccomp: head.seccomp.as_ref(),
+            stdio: child_stdio(head.io, ends),
+            preserve_fds: 0,
+        })
+        .map_err(|error| failed(&error))?;
+        let stage = preparing(pending, caller, observer);
+        let mut child = Child::new(key, head.io, LogConfig::None, stdio, stage);
+        child.cgroup = container.cgroup.clone();
+        self.insert_pending(child)
+    }
+
+    /// A process that prepares itself has something to say.
+    pub(super) fn advance(&mut self, id: u32) {
+        let Some(child) = self.children.get_mut(&id) else {
+            return;
+        };
+        let Stage::Preparing(preparation) = &mut child.stage else {
+            return;
+        };
+        let Some(pending) = preparation.pending.take() else {
+            return;
+        };
+        let caller = preparation.caller;
+        self.poll.remove(pending.as_fd());
+        match pending.advance() {
+            Ok(Progress::Waiting(pending)) => {
+                let added = self.poll.add(&pending, Token::Pending(id), EventFlags::IN);
+                preparation.pending = Some(pending);
+                if let Err(error) = added {
+                    let message = format!("poll a new process: {error}");
+                    self.abandon(id, caller, refused(ErrorKind::Internal, message));
+                }
+            }
+            Ok(Progress::Created(created)) => {
+                let observer = preparation.observer.take();
+                self.created(id, caller, observer, created);
+            }
+            Err(error) => self.abandon(id, caller, failed(&error)),
+        }
+    }
+
+    /// Executes a created process's program.
+    pub(super) fn start(&mut self, key: &ProcessKey) -> Result<(), Failure> {
+        let Some((id, child)) = self.keys.get(key).copied().and_then(|id| {
+            let child = self.children.get_mut(&id)?;
+            Some((id, child))
+        }) else {
+            return Err(refused(ErrorKind::NotFound, format!("no such process: {key}")));
+        };
+        let created = match &mut child.stage {
+            Stage::Created(Some(created)) => created,
+            Stage::Created(None) => {
+                let message = format!("{key} was created by a supervisor that died before its start");
+                return Err(refused(ErrorKind::Conflict, message));
+            }
+            Stage::Preparing(_) => return Err(refused(ErrorKind::Conflict, format!("{key} is not created yet"))),
+            Stage::Running { .. } | Stage::Ending { .. } => {
+                return Err(refused(ErrorKind::Conflict, format!("{key} is started already")));
+            }
+            Stage::Exited(_) => return Err(refused(ErrorKind::Conflict, format!("{key} has ended"))),
+        };
+        if let Err(error) = created.start() {
+            self.ended(id);
+            return Err(failed(&error));
+        }
+        let (pid, since) = (child.pid, Timestamp::now());
+        child.stage = Stage::Running { since };
+        let state = ProcessState::Running { pid, since };
+        self.tell(&Notice::Changed { key: key.clone(), state });
+        Ok(())
+    }
+
+    /// It sleeps before its start: from now on its end is watched and daemons hold duplicates.
+    fn created(&mut self, id: u32, caller: Caller, observer: Option<OwnedFd>, mut created: runtime::Created) {
+        let Some(child) = self.children.get_mut(&id) else {
+            return;
+        };
+        child.pid = created.pid;
+        let mut warnings = std::mem::take(&mut created.warnings);
+        let outcome = (|| {
+            if let Some(master) = created.pty.take() {
+                child.stdio.set_terminal(master)?;
+            }
+            child.pidfd = Some(created.pidfd.try_clone()?);
+            match created.cgroup.as_ref().map(Cgroup::oom_watch) {
+                Some(Ok(watch)) => child.oom = watch,
+                Some(Err(error)) => warnings.push(error.to_string()),
+                None => {}
+            }
+            child.register(id, &self.poll)
+        })();
+        let key = child.key.clone();
+        let is_exec = key.exec.is_some();
+        child.stage = Stage::Created(Some(Box::new(created)));
+        if let Err(error) = outcome {
+            return self.abandon(id, caller, refused(ErrorKind::Internal, format!("hold {key}: {error}")));
+        }
+        self.tell_hold(id);
+        if is_exec && let Err(failure) = self.start(&key) {
+            self.forget_at_exit(id);
+            return self.answer(caller, Err(failure), Vec::new());
+        }
+        let pid = self.children.get(&id).map_or(0, |child| child.pid);
+        let reply = Reply::Created { pid, attached: observer.is_some(), warnings };
+        self.answer(caller, Ok(reply), observer.into_iter().collect());
+    }
+
+    /// Gives a process up that never came to its start.
+    fn abandon(&mut self, id: u32, caller: Caller, failure: Failure) {
+        self.discard(id);
+        self.answer(caller, Err(failure), Vec::new());
+    }
+
+    /// Kills and forgets a process that was not told of yet.
+    pub(super) fn discard(&mut self, id: u32) {
+        let Some(mut child) = self.children.remove(&id) else {
+            return;
+        };
+        child.unregister(&self.poll);
+        if let Stage::Preparing(preparation) = &child.stage
+            && let Some(pending) = &preparation.pending
+        {
+            self.poll.remove(pending.as_fd());
+        }
+        if let (Stage::Created(_), Some(pidfd)) = (&child.stage, &child.pidfd) {
+            // It may be gone already.
+            let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+        }
+        self.keys.remove(&child.key);
+    }
+
+    fn check_free(&self, key: &ProcessKey) -> Result<(), Failure> {
+        match self.keys.contains_key(key) {
+            true => Err(refused(ErrorKind::Conflict, format!("{key} exists already"))),
+            false => Ok(()),
+        }
+    }
+
+    fn insert_pending(&mut self, child: Child) -> Result<(), Failure> {
+        let id = self.next_id();
+        if let Stage::Preparing(preparation) = &child.stage
+            && let Some(pending) = &preparation.pending
+        {
+            self.poll
+                .add(pending, Token::Pending(id), EventFlags::IN)
+                .map_err(|error| refused(ErrorKind::Internal, format!("poll a new process: {error}")))?;
+        }
+        self.keys.insert(child.key.clone(), id);
+        self.children.insert(id, child);
+        Ok(())
+    }
+
+    /// Pipes, and the observer's end of an attachment that sees everything.
+    #[allow(clippy::type_complexity)]
+    fn streams(
+        &mut self,
+        io: Io,
+        log: &LogConfig,
+        attach: Option<Streams>,
+    ) -> Result<(Stdio, Option<[OwnedFd; 3]>, Option<OwnedFd>), Failure> {
+        let internal = |error: std::io::Error| {
+            refused(ErrorKind::Internal, format!("make the standard streams: {error}"))
+        };
+        let (mut stdio, ends) = Stdio::new(io, log).map_err(internal)?;
+        let feed = self.next_feed();
+        let observer = attach.map(|streams| stdio.attach(feed, streams)).transpose();
+        Ok((stdio, ends, observer.map_err(internal)?))
+    }
+
+    /// The supervisor's own limit is raised; its children get the one it was started with, unless they ask.
+    fn limit_descriptors(&self, process: &mut Process) {
+        let Some(soft) = self.seat.descriptor_limit else {
+            return;
+        };
+        let mut limits = process.rlimits().clone().unwrap_or_default();
+        if limits.iter().any(|l| l.typ() == PosixRlimitType::RlimitNofile) {
+            return;
+        }
+        let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+            .maximum
+            .unwrap_or(u64::MAX);
+        let limit = PosixRlimitBuilder::default()
+            .typ(PosixRlimitType::RlimitNofile)
+            .soft(soft.min(hard))
+            .hard(hard)
+            .build();
+        if let Ok(limit) = limit {
+            limits.push(limit);
+            process.set_rlimits(Some(limits));
+        }
+    }
+}
+
+fn preparing(pending: runtime::Pending, caller: Caller, observer: Option<OwnedFd>) -> Stage {
+    Stage::Preparing(Box::new(Preparation {
+        pending: Some(pending),
+        caller,
+        observer,
+    }))
+}
+
+fn child_stdio(io: Io, ends: Option<[OwnedFd; 3]>) -> runtime::Stdio {
+    match (io, ends) {
+        (Io::Pipes { .. }, Some(ends)) => runtime::Stdio::Fds(ends),
+        (Io::Terminal { size }, _) => runtime::Stdio::Terminal {
+            size: size.map(|size| (size.rows, size.columns)),
+        },
+        (Io::Pipes { .. }, None) => runtime::Stdio::Inherit,
+    }
+}
+
+fn missing(what: &str) -> Failure {
+    refused(ErrorKind::Invalid, format!("the request came without its {what}"))
+}
