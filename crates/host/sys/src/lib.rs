@@ -13,3 +13,5 @@ pub mod pidfd;
 pub mod process;
 pub mod seccomp;
 pub mod signals;
+pub mod inherit;
+pub mod pidfd;

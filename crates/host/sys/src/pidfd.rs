@@ -32,3 +32,13 @@ pub fn exit_status(pidfd: impl AsFd) -> io::Result<Option<i32>> {
         _ => Ok(None),
     }
 }
+
+/// Sends a signal by number, real-time ones included.
+pub fn send_signal(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
+    let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: takes numbers, and null for "as kill(2) does".
+    match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, std::ptr::null::<libc::siginfo_t>(), 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}

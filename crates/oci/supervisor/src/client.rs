@@ -1,13 +1,28 @@
 //! The daemon's side: finds or starts the supervisor, holds duplicates, asks and listens.
 
-use std::os::fd::OwnedFd;
+mod attachment;
+mod held;
+mod link;
+mod locate;
+
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use spec::runtime::{Process, Spec};
+use cgroup::{Cgroup, Limits, Stats, Warning};
+use spec::runtime::{LinuxSeccomp, Process, Spec};
+use tokio::sync::mpsc;
 
-use crate::error::Result;
+pub use self::attachment::{Attachment, AttachmentInput};
+use self::link::Shared;
+use crate::error::{Error, Result};
+use crate::stdio::Role;
 use crate::types::{Event, Exit, Io, LogConfig, ProcessKey, ProcessState, Streams, WindowSize};
+use crate::wire::{CreateHead, ExecHead, Reply, Request};
+
+/// How long an answer may take that depends on no container.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the supervisor lives and how to start one.
 #[derive(Clone, Debug)]
@@ -41,6 +56,8 @@ pub struct ExecRequest {
     pub container: String,
     pub exec: String,
     pub process: Process,
+    /// The container's filter, which this process gets too.
+    pub seccomp: Option<LinuxSeccomp>,
     pub io: Io,
     /// An attachment that sees everything from the first byte on.
     pub attach: Option<Streams>,
@@ -52,6 +69,8 @@ pub struct Created {
     pub pid: i32,
     /// As asked for in the request.
     pub attachment: Option<Attachment>,
+    /// What could not be done exactly as asked and was not worth a failure.
+    pub warnings: Vec<String>,
 }
 
 /// A process the supervisor held when the client connected.
@@ -64,179 +83,243 @@ pub struct Found {
     pub log: LogConfig,
 }
 
-/// One observer of a process's output, and maybe a writer of its input. Dropping it detaches; the process does not notice.
-#[derive(Debug)]
-pub struct Attachment {}
-
 /// Cloneable handle to the supervisor. All clones share one connection and one table of held descriptors.
+///
+/// Should the supervisor die, the connection's task starts another one and hands it everything; calls meanwhile wait
+/// for that, those that were under way fail with [`Error::Lost`].
 #[derive(Clone, Debug)]
 pub struct Client {
-    _shared: Arc<()>,
+    shared: Arc<Shared>,
 }
 
 /// Events from the moment of the call on; none is lost.
 #[derive(Debug)]
-pub struct EventStream {}
+pub struct EventStream {
+    receiver: mpsc::UnboundedReceiver<Event>,
+}
 
 impl EventStream {
     /// The next event; `None` when the client is gone.
     pub async fn next(&mut self) -> Option<Event> {
-        todo!()
+        self.receiver.recv().await
     }
 }
 
 impl Client {
     /// Connects to the supervisor of `config.exec_root`, or starts one where none lives; tells what it holds.
-    /// Exits that happened meanwhile are among them, until they are deleted.
+    /// Exits that happened meanwhile are among them, until they are deleted. A supervisor that runs another program than
+    /// `config.binary` is upgraded.
     pub async fn connect_or_spawn(config: SupervisorConfig) -> Result<(Client, Vec<Found>)> {
-        let _ = config;
-        todo!()
+        let (shared, outdated) = Shared::connect(config).await?;
+        let client = Client { shared };
+        if outdated && let Err(error) = client.upgrade().await {
+            tracing::warn!(%error, "the supervisor runs another version and could not be upgraded");
+        }
+        let found = client.shared.found();
+        Ok((client, found))
     }
 
     /// Makes a container; its process sleeps before exec.
     pub async fn create(&self, request: CreateRequest) -> Result<Created> {
-        let _ = request;
-        todo!()
+        let key = ProcessKey::container(&request.id);
+        let attach = request.attach;
+        let head = CreateHead {
+            id: request.id,
+            spec: request.spec,
+            netns: request.netns.is_some(),
+            cgroup: request.cgroup,
+            io: request.io,
+            log: request.log,
+            attach,
+        };
+        let fds = std::iter::once(request.root).chain(request.netns).collect();
+        self.make(key, Request::Create(Box::new(head)), fds, attach).await
     }
 
-    /// Executes a created container's program; an error tells that this failed, and the process is then exited.
+    /// Executes a created container's program. An error tells that this failed; the process has then ended.
     pub async fn start(&self, container: &str) -> Result<()> {
-        let _ = container;
-        todo!()
+        let container = container.to_owned();
+        self.shared.call(Request::Start { container }, Vec::new(), None).await?;
+        Ok(())
     }
 
     /// Executes a further process in a running container.
     pub async fn exec(&self, request: ExecRequest) -> Result<Created> {
-        let _ = request;
-        todo!()
+        let key = ProcessKey::exec(&request.container, &request.exec);
+        let attach = request.attach;
+        let head = ExecHead {
+            container: request.container,
+            exec: request.exec,
+            process: request.process,
+            seccomp: request.seccomp,
+            io: request.io,
+            attach,
+        };
+        self.make(key, Request::Exec(Box::new(head)), Vec::new(), attach).await
     }
 
     /// Sends a signal to one process.
     pub async fn kill(&self, key: &ProcessKey, signal: i32) -> Result<()> {
-        let _ = (key, signal);
-        todo!()
+        let pidfd = self.shared.duplicate(key, Role::Pidfd)?;
+        sys::pidfd::send_signal(&pidfd, signal).map_err(|source| Error::Held {
+            step: "send a signal",
+            key: key.clone(),
+            source,
+        })
     }
 
     /// Sets the size of a process's terminal.
     pub async fn resize(&self, key: &ProcessKey, size: WindowSize) -> Result<()> {
-        let _ = (key, size);
-        todo!()
+        let master = self.shared.duplicate(key, Role::Terminal)?;
+        let size = rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(master.as_fd(), size).map_err(|error| Error::Held {
+            step: "set the size of the terminal",
+            key: key.clone(),
+            source: error.into(),
+        })
     }
 
     /// Freezes every process of a container.
     pub async fn pause(&self, container: &str) -> Result<()> {
-        let _ = container;
-        todo!()
+        self.with_cgroup(container, |group| group.freeze()).await
     }
 
     /// Thaws them.
     pub async fn resume(&self, container: &str) -> Result<()> {
-        let _ = container;
-        todo!()
+        self.with_cgroup(container, |group| group.thaw()).await
     }
 
     /// Changes a container's limits.
-    pub async fn update(&self, container: &str, limits: cgroup::Limits) -> Result<Vec<cgroup::Warning>> {
-        let _ = (container, limits);
-        todo!()
+    pub async fn update(&self, container: &str, limits: Limits) -> Result<Vec<Warning>> {
+        self.with_cgroup(container, move |group| group.apply(&limits)).await
     }
 
     /// What a container uses.
-    pub async fn stats(&self, container: &str) -> Result<cgroup::Stats> {
-        let _ = container;
-        todo!()
+    pub async fn stats(&self, container: &str) -> Result<Stats> {
+        self.with_cgroup(container, |group| group.stats()).await
     }
 
     /// Host process ids of everything in a container.
     pub async fn pids(&self, container: &str) -> Result<Vec<i32>> {
-        let _ = container;
-        todo!()
+        self.with_cgroup(container, |group| group.pids()).await
     }
 
     /// Observes a process from now on (a created one: from its first byte on).
     pub async fn attach(&self, key: &ProcessKey, streams: Streams) -> Result<Attachment> {
-        let _ = (key, streams);
-        todo!()
+        let request = Request::Attach { key: key.clone(), streams };
+        let (_, fds) = self.shared.call(request, Vec::new(), Some(PATIENCE)).await?;
+        Attachment::new(&self.shared, key, streams, fds)
     }
 
     /// Ends a process's standard input for good, whoever else writes to it.
     pub async fn close_stdin(&self, key: &ProcessKey) -> Result<()> {
-        let _ = key;
-        todo!()
+        self.shared.close_stdin(key).await
     }
 
     /// Waits for the end of a process; at once where it has ended.
     pub async fn wait(&self, key: &ProcessKey) -> Result<Exit> {
-        let _ = key;
-        todo!()
+        let mut state = self.shared.watch(key)?;
+        loop {
+            if let ProcessState::Exited(exit) = *state.borrow_and_update() {
+                return Ok(exit);
+            }
+            if state.changed().await.is_err() {
+                return match *state.borrow() {
+                    ProcessState::Exited(exit) => Ok(exit),
+                    _ => Err(Error::NoSuchProcess(key.clone())),
+                };
+            }
+        }
     }
 
     /// What state a process is in, from the client's own table.
     pub fn state(&self, key: &ProcessKey) -> Option<ProcessState> {
-        let _ = key;
-        todo!()
+        let state = self.shared.watch(key).ok()?;
+        let now = *state.borrow();
+        Some(now)
     }
 
     /// Forgets an ended or created process and removes its control group; acknowledges its exit. A created one is killed.
     /// Attachments still get what is left for them. A container's execs go with it.
     pub async fn delete(&self, key: &ProcessKey) -> Result<()> {
-        let _ = key;
-        todo!()
+        let ended = matches!(self.state(key), Some(ProcessState::Exited(_)));
+        let group = self.shared.cgroup_of(key);
+        if ended && key.exec.is_none() {
+            // First, so that a daemon that dies in between finds the container and comes here again.
+            self.remove_cgroup(key, group.clone()).await?;
+        }
+        let request = Request::Delete { key: key.clone() };
+        self.shared.call(request, Vec::new(), Some(PATIENCE)).await?;
+        if !ended && key.exec.is_none() {
+            self.remove_cgroup(key, group).await?;
+        }
+        Ok(())
     }
 
     /// Events from now on.
     pub fn events(&self) -> EventStream {
-        todo!()
+        EventStream { receiver: self.shared.subscribe() }
     }
 
     /// Process id of the supervisor.
     pub fn supervisor_pid(&self) -> i32 {
-        todo!()
+        self.shared.supervisor_pid()
     }
 
-    /// Has the supervisor re-execute itself as `binary` with every descriptor kept.
+    /// Has the supervisor execute the configured binary over itself, with every descriptor kept.
     pub async fn upgrade(&self) -> Result<()> {
-        todo!()
-    }
-}
-
-impl Attachment {
-    /// The next piece of output (at most 32 KiB); `None` when the process has ended and everything was told.
-    /// Not taking it holds the process back once the buffers are full.
-    pub async fn read(&mut self) -> Result<Option<(crate::types::Stream, Vec<u8>)>> {
-        todo!()
+        let binary = self.shared.binary();
+        self.shared.call(Request::Upgrade { binary }, Vec::new(), Some(PATIENCE)).await?;
+        Ok(())
     }
 
-    /// Writes all of `bytes` to the process's standard input.
-    pub async fn write(&self, bytes: &[u8]) -> Result<()> {
-        let _ = bytes;
-        todo!()
+    async fn make(
+        &self,
+        key: ProcessKey,
+        request: Request,
+        fds: Vec<OwnedFd>,
+        attach: Option<Streams>,
+    ) -> Result<Created> {
+        let (reply, fds) = self.shared.call(request, fds, None).await?;
+        let Reply::Created { pid, warnings, .. } = reply else {
+            return Err(Error::Lost);
+        };
+        let attachment = attach.map(|streams| Attachment::new(&self.shared, &key, streams, fds)).transpose()?;
+        Ok(Created { pid, attachment, warnings })
     }
 
-    /// Ends the process's standard input (pipes only; on a terminal this does nothing).
-    pub async fn close_stdin(&self) -> Result<()> {
-        todo!()
+    async fn with_cgroup<T: Send + 'static>(
+        &self,
+        container: &str,
+        what: impl FnOnce(Cgroup) -> cgroup::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let key = ProcessKey::container(container);
+        let path = self.shared.cgroup_of(&key).ok_or_else(|| Error::NoSuchProcess(key.clone()))?;
+        let hierarchy = self.shared.hierarchy();
+        let done = tokio::task::spawn_blocking(move || what(Cgroup::open(&hierarchy, &path)?)).await;
+        match done {
+            Ok(outcome) => outcome.map_err(|source| Error::Cgroup { key, source }),
+            Err(_) => Err(Error::Lost),
+        }
     }
 
-    /// Separates the input from the output, for two tasks.
-    pub fn split(self) -> (AttachmentInput, Attachment) {
-        todo!()
-    }
-}
-
-/// The input half of an [`Attachment`].
-#[derive(Debug)]
-pub struct AttachmentInput {}
-
-impl AttachmentInput {
-    /// Writes all of `bytes` to the process's standard input.
-    pub async fn write(&self, bytes: &[u8]) -> Result<()> {
-        let _ = bytes;
-        todo!()
-    }
-
-    /// Ends the process's standard input (pipes only; on a terminal this does nothing).
-    pub async fn close(self) -> Result<()> {
-        todo!()
+    async fn remove_cgroup(&self, key: &ProcessKey, path: Option<String>) -> Result<()> {
+        let Some(path) = path else {
+            return Ok(());
+        };
+        let hierarchy = self.shared.hierarchy();
+        let done = tokio::task::spawn_blocking(move || {
+            let group = Cgroup::open(&hierarchy, &path)?;
+            if !group.exists() {
+                return Ok(());
+            }
+            // Processes that outlived the first one, in a process namespace that is not the container's own.
+            group.kill_all()?;
+            group.delete()
+        });
+        match done.await {
+            Ok(outcome) => outcome.map_err(|source| Error::Cgroup { key: key.clone(), source }),
+            Err(_) => Err(Error::Lost),
+        }
     }
 }

@@ -5,7 +5,7 @@
 //!       ▲  duplicates of every pipe, pty, pidfd and spool ◀── Hold ──┘
 //! ```
 //!
-//! - `process`: the supervisor itself: forks and reaps, holds the standard streams, writes the logs, feeds attachments.
+//! - [`process`]: the supervisor itself: forks and reaps, holds the standard streams, writes the logs, feeds attachments.
 //! - [`client`]: what the daemon uses. It keeps the duplicates, so signals, terminal sizes, standard input, pause and
 //!   statistics go straight to the container without asking the supervisor.
 //! - [`types`]: what both speak of; `wire`: how it is framed.
@@ -18,9 +18,11 @@ pub mod client;
 mod error;
 mod feed;
 mod log;
+pub mod process;
 mod spool;
 mod stdio;
 pub mod types;
+mod wire;
 
 pub use client::{
     Attachment, AttachmentInput, Client, CreateRequest, Created, EventStream, ExecRequest, Found, SupervisorConfig,

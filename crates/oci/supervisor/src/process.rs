@@ -16,7 +16,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use self::table::Supervisor;
+pub(crate) use self::setup::{LOCK, LOG, SOCKET};
+pub(crate) use self::table::program_id;
 
 /// Runs `sampan supervisor --exec-root PATH`; returns only when it cannot start or has nothing left to do.
 ///
@@ -54,9 +55,7 @@ enum Start {
 
 fn parse(args: &[OsString]) -> Result<Start, String> {
     match args {
-        [flag, path] if flag == "--exec-root" => Ok(Start::Fresh {
-            exec_root: PathBuf::from(path),
-        }),
+        [flag, path] if flag == "--exec-root" => Ok(Start::Fresh { exec_root: PathBuf::from(path) }),
         [flag] if flag == "--resume" => Ok(Start::Resume),
         _ => Err("usage: sampan supervisor --exec-root PATH".to_owned()),
     }

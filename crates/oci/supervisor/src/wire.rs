@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use rustix::fs::{MemfdFlags, fstat, memfd_create};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub(crate) const PROTOCOL: u32 = 1;
 /// JSON in a packet at most; longer goes into a file.
 const INLINE: usize = 48 << 10;
 /// Descriptors in a packet at most (the kernel's bound is 253).
-pub(crate) const MAX_FDS: usize = 64;
+pub(crate) const MAX_FDS: usize = 200;
 /// JSON that is accepted at most.
 const MAX_BODY: u64 = 64 << 20;
 
@@ -46,20 +46,35 @@ pub(crate) struct Call {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
     /// First on a connection: answered after everything that is held was told.
-    Hello { protocol: u32 },
+    Hello {
+        protocol: u32,
+    },
     /// Descriptors: root, and the network namespace if there is one.
     Create(Box<CreateHead>),
-    Start { container: String },
+    Start {
+        container: String,
+    },
     Exec(Box<ExecHead>),
-    Attach { key: ProcessKey, streams: Streams },
-    CloseStdin { key: ProcessKey },
-    Delete { key: ProcessKey },
-    /// After the death of the former supervisor: a process that it held. Descriptors: as in the record.
-    Adopt(Box<Record>),
-    /// … and one of its attachments. Descriptor: the supervisor's end.
-    AdoptFeed { key: ProcessKey, feed: FeedRecord },
+    Attach {
+        key: ProcessKey,
+        streams: Streams,
+    },
+    CloseStdin {
+        key: ProcessKey,
+    },
+    Delete {
+        key: ProcessKey,
+    },
+    /// After the death of the former supervisor: a process that it held, with its attachments. Descriptors: as in the
+    /// record, then the supervisor's end of each attachment.
+    Adopt {
+        record: Box<Record>,
+        feeds: Vec<FeedRecord>,
+    },
     /// Re-execute yourself from this file.
-    Upgrade { binary: PathBuf },
+    Upgrade {
+        binary: PathBuf,
+    },
 }
 
 /// See [`crate::client::CreateRequest`].
@@ -119,17 +134,36 @@ pub(crate) enum Notice {
     /// Hold these duplicates. Descriptors: as in the record.
     Hold(Box<Record>),
     /// Hold the supervisor's end of an attachment.
-    HoldFeed { key: ProcessKey, feed: FeedRecord },
+    HoldFeed {
+        key: ProcessKey,
+        feed: FeedRecord,
+    },
     /// An attachment has ended: let its end go.
-    ReleaseFeed { key: ProcessKey, id: u64 },
+    ReleaseFeed {
+        key: ProcessKey,
+        id: u64,
+    },
     /// A process has come to another state.
-    Changed { key: ProcessKey, state: ProcessState },
+    Changed {
+        key: ProcessKey,
+        state: ProcessState,
+    },
     /// Standard input is closed for good: let the duplicate go.
-    StdinClosed { key: ProcessKey },
+    StdinClosed {
+        key: ProcessKey,
+    },
     /// A process is forgotten: let everything of it go.
-    Release { key: ProcessKey },
-    OutOfMemory { container: String, kills: u64 },
-    LogDropped { container: String, bytes: u64 },
+    Release {
+        key: ProcessKey,
+    },
+    OutOfMemory {
+        container: String,
+        kills: u64,
+    },
+    LogDropped {
+        container: String,
+        bytes: u64,
+    },
 }
 
 /// A successful answer.
@@ -137,8 +171,15 @@ pub(crate) enum Notice {
 pub(crate) enum Reply {
     Done,
     /// Device, inode and modification time of the supervisor's own program, to tell whether it is outdated.
-    Hello { pid: i32, program: ProgramId },
-    Created { pid: i32, attached: bool, warnings: Vec<String> },
+    Hello {
+        pid: i32,
+        program: ProgramId,
+    },
+    Created {
+        pid: i32,
+        attached: bool,
+        warnings: Vec<String>,
+    },
 }
 
 /// Tells one program file from another.
@@ -178,10 +219,7 @@ impl Packet {
         file.write_all_at(&bytes[1..], 0)?;
         let mut all = vec![OwnedFd::from(file)];
         all.extend(fds);
-        Ok(Packet {
-            bytes: vec![TAG_FILE],
-            fds: all,
-        })
+        Ok(Packet { bytes: vec![TAG_FILE], fds: all })
     }
 
     /// Sends it without waiting.
@@ -222,10 +260,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
             let file = fds.remove(0);
             Ok(Some((serde_json::from_slice(&whole(file)?)?, fds)))
         }
-        _ => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("message of unknown form {tag:#x}"),
-        )),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("message of unknown form {tag:#x}"))),
     }
 }
 
@@ -235,10 +270,7 @@ pub(crate) const BUFFER: usize = INLINE + 1;
 fn whole(file: OwnedFd) -> io::Result<Vec<u8>> {
     let length = u64::try_from(fstat(&file)?.st_size).unwrap_or(0);
     if length > MAX_BODY {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("message of {length} bytes is too long"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("message of {length} bytes is too long")));
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     File::from(file).read_exact_at(&mut bytes, 0)?;

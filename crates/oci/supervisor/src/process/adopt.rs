@@ -5,13 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use cgroup::{Cgroup, OomWatch};
 
 use super::child::{Child, Stage};
-use super::request::{no_such, refused};
+use super::request::refused;
 use super::table::Supervisor;
 use crate::error::ErrorKind;
 use crate::feed::Feed;
 use crate::stdio::{Role, Stdio};
-use crate::types::{ProcessKey, ProcessState};
-use crate::wire::{FeedRecord, Failure, Record};
+use crate::types::ProcessState;
+use crate::wire::{Failure, FeedRecord, Record};
 
 impl Child {
     /// What a successor needs, and the descriptors in the order of the record's roles; `None` while it prepares itself.
@@ -38,34 +38,35 @@ impl Child {
 }
 
 impl Feed {
-    /// What a successor needs; `None` when it cannot be duplicated.
-    pub(super) fn record(&self) -> Option<(FeedRecord, OwnedFd)> {
-        let record = FeedRecord {
-            id: self.id,
-            streams: self.streams,
-            slot: self.slot,
-        };
-        Some((record, self.as_fd().try_clone_to_owned().ok()?))
+    /// What a successor needs besides the socket.
+    pub(super) fn describe(&self) -> FeedRecord {
+        FeedRecord { id: self.id, streams: self.streams, slot: self.slot }
     }
 }
 
 impl Supervisor {
     /// Goes on with a process that another supervisor held.
-    pub(super) fn adopt(&mut self, record: Record, fds: Vec<OwnedFd>) -> Result<(), Failure> {
+    pub(super) fn adopt(&mut self, record: Record, feeds: Vec<FeedRecord>, fds: Vec<OwnedFd>) -> Result<(), Failure> {
         let key = record.key.clone();
         if self.keys.contains_key(&key) {
             return Err(refused(ErrorKind::Conflict, format!("{key} is held already")));
         }
         let mut pidfd = None;
         let mut streams = Vec::new();
-        for (role, fd) in record.roles.into_iter().zip(fds) {
+        let mut fds = fds.into_iter();
+        for (role, fd) in record.roles.into_iter().zip(&mut fds) {
             match role {
                 Role::Pidfd => pidfd = Some(fd),
                 other => streams.push((other, fd)),
             }
         }
         let internal = |error: std::io::Error| refused(ErrorKind::Internal, format!("take over {key}: {error}"));
-        let stdio = Stdio::adopt(&record.log, streams).map_err(internal)?;
+        let mut stdio = Stdio::adopt(&record.log, streams).map_err(internal)?;
+        for (feed, socket) in feeds.into_iter().zip(fds) {
+            let FeedRecord { id, streams, slot } = feed;
+            self.seen_feed(id);
+            stdio.adopt_feed(id, streams, slot, socket).map_err(internal)?;
+        }
         let stage = match record.state {
             ProcessState::Created { .. } => Stage::Created(None),
             ProcessState::Running { since, .. } => Stage::Running { since },
@@ -91,24 +92,7 @@ impl Supervisor {
             self.catch_up(id);
         }
         self.tell_hold(id);
-        Ok(())
-    }
-
-    /// Goes on with an attachment that another supervisor served.
-    pub(super) fn adopt_feed(&mut self, key: &ProcessKey, feed: FeedRecord, fds: Vec<OwnedFd>) -> Result<(), Failure> {
-        let Some(id) = self.keys.get(key).copied() else {
-            return Err(no_such(key));
-        };
-        let socket = fds.into_iter().next();
-        let (Some(child), Some(socket)) = (self.children.get_mut(&id), socket) else {
-            return Err(no_such(key));
-        };
-        let FeedRecord { id: feed, streams, slot } = feed;
-        child
-            .stdio
-            .adopt_feed(feed, streams, slot, socket)
-            .map_err(|error| refused(ErrorKind::Internal, format!("take over an attachment of {key}: {error}")))?;
-        self.seen_feed(feed);
+        // What the predecessor read and did not finish with.
         self.turn(id);
         Ok(())
     }
@@ -118,7 +102,6 @@ impl Supervisor {
         let Some(child) = self.children.get_mut(&id) else {
             return;
         };
-        // Output waits in the pipes until attachments are back; epoll tells of it then.
         let group = Cgroup::open(&self.hierarchy, &child.cgroup);
         let watched = child.oom.as_ref().is_some_and(|watch: &OomWatch| watch.count().is_ok());
         if let (true, Ok(kills)) = (watched, group.and_then(|group| group.oom_kills())) {

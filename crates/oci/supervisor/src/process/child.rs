@@ -54,12 +54,7 @@ pub(super) enum Stage {
     /// The program runs.
     Running { since: Timestamp },
     /// It has ended; its exit code or its last output is still to come.
-    Ending {
-        ran: Timestamp,
-        since: Instant,
-        at: Timestamp,
-        status: Option<ExitStatus>,
-    },
+    Ending { ran: Timestamp, since: Instant, at: Timestamp, status: Option<ExitStatus> },
     /// Everything is known and logged.
     Exited(Exit),
 }
@@ -97,14 +92,8 @@ impl Child {
         match self.stage {
             Stage::Preparing(_) => None,
             Stage::Created(_) => Some(ProcessState::Created { pid: self.pid }),
-            Stage::Running { since } => Some(ProcessState::Running {
-                pid: self.pid,
-                since,
-            }),
-            Stage::Ending { ran, .. } => Some(ProcessState::Running {
-                pid: self.pid,
-                since: ran,
-            }),
+            Stage::Running { since } => Some(ProcessState::Running { pid: self.pid, since }),
+            Stage::Ending { ran, .. } => Some(ProcessState::Running { pid: self.pid, since: ran }),
             Stage::Exited(exit) => Some(ProcessState::Exited(exit)),
         }
     }
@@ -249,9 +238,7 @@ impl Supervisor {
         let (ran, since, at) = match child.stage {
             // Its own report comes over its control socket.
             Stage::Preparing(_) | Stage::Exited(_) => return,
-            Stage::Ending {
-                status: Some(_), ..
-            } => return,
+            Stage::Ending { status: Some(_), .. } => return,
             Stage::Ending { ran, since, at, .. } => (ran, since, at),
             Stage::Running { since } => (since, Instant::now(), now),
             Stage::Created(_) => (now, Instant::now(), now),
@@ -261,12 +248,7 @@ impl Supervisor {
             Some(Err(_)) | None => Some(ExitStatus::Unknown),
         };
         let status = status.or((since.elapsed() > REAP).then_some(ExitStatus::Unknown));
-        child.stage = Stage::Ending {
-            ran,
-            since,
-            at,
-            status,
-        };
+        child.stage = Stage::Ending { ran, since, at, status };
         match (status, &child.pidfd) {
             (None, Some(pidfd)) => {
                 self.poll.remove(pidfd.as_fd());
@@ -284,13 +266,7 @@ impl Supervisor {
         let Some(child) = self.children.get_mut(&id) else {
             return;
         };
-        let Stage::Ending {
-            since,
-            at,
-            status: Some(status),
-            ..
-        } = child.stage
-        else {
+        let Stage::Ending { since, at, status: Some(status), .. } = child.stage else {
             return;
         };
         let first = since.elapsed() < DRAIN && !give_up;
@@ -314,10 +290,7 @@ impl Supervisor {
         child.poll_output(id, &self.poll);
         let key = child.key.clone();
         self.tell_of_output(id);
-        self.tell(&Notice::Changed {
-            key,
-            state: ProcessState::Exited(exit),
-        });
+        self.tell(&Notice::Changed { key, state: ProcessState::Exited(exit) });
         self.delete_if_wanted(id);
     }
 
@@ -375,17 +348,11 @@ impl Supervisor {
             child.dropped_told = dropped;
         }
         for id in ended {
-            self.tell(&Notice::ReleaseFeed {
-                key: key.clone(),
-                id,
-            });
+            self.tell(&Notice::ReleaseFeed { key: key.clone(), id });
         }
         if worse {
             let container = key.container;
-            self.tell(&Notice::LogDropped {
-                container,
-                bytes: dropped,
-            });
+            self.tell(&Notice::LogDropped { container, bytes: dropped });
         }
     }
 }

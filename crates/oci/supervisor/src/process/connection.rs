@@ -32,11 +32,7 @@ pub(super) enum Sent {
 
 impl Connection {
     pub(super) fn new(socket: OwnedFd) -> Connection {
-        Connection {
-            socket,
-            waiting: VecDeque::new(),
-            holder: false,
-        }
+        Connection { socket, waiting: VecDeque::new(), holder: false }
     }
 
     /// Sends a message after those that wait.
@@ -53,9 +49,7 @@ impl Connection {
                     self.waiting.pop_front();
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM)
-                    if self.waiting.len() <= MAX_WAITING =>
-                {
+                Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) if self.waiting.len() <= MAX_WAITING => {
                     return Sent::Waiting;
                 }
                 Err(_) => return Sent::Dead,

@@ -15,8 +15,8 @@ use std::path::Path;
 
 use cgroup::Cgroup;
 use jiff::Timestamp;
-use rustix::event::epoll::EventFlags;
 use runtime::{Exec, Keyring, Launch, Progress, Root, StartBy};
+use rustix::event::epoll::EventFlags;
 use spec::runtime::{PosixRlimitBuilder, PosixRlimitType, Process};
 
 use super::child::{Child, Stage};
@@ -252,9 +252,8 @@ impl Supervisor {
         log: &LogConfig,
         attach: Option<Streams>,
     ) -> Result<(Stdio, Option<[OwnedFd; 3]>, Option<OwnedFd>), Failure> {
-        let internal = |error: std::io::Error| {
-            refused(ErrorKind::Internal, format!("make the standard streams: {error}"))
-        };
+        let internal =
+            |error: std::io::Error| refused(ErrorKind::Internal, format!("make the standard streams: {error}"));
         let (mut stdio, ends) = Stdio::new(io, log).map_err(internal)?;
         let feed = self.next_feed();
         let observer = attach.map(|streams| stdio.attach(feed, streams)).transpose();
@@ -270,14 +269,9 @@ impl Supervisor {
         if limits.iter().any(|l| l.typ() == PosixRlimitType::RlimitNofile) {
             return;
         }
-        let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile)
-            .maximum
-            .unwrap_or(u64::MAX);
-        let limit = PosixRlimitBuilder::default()
-            .typ(PosixRlimitType::RlimitNofile)
-            .soft(soft.min(hard))
-            .hard(hard)
-            .build();
+        let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        let limit =
+            PosixRlimitBuilder::default().typ(PosixRlimitType::RlimitNofile).soft(soft.min(hard)).hard(hard).build();
         if let Ok(limit) = limit {
             limits.push(limit);
             process.set_rlimits(Some(limits));
@@ -286,19 +280,13 @@ impl Supervisor {
 }
 
 fn preparing(pending: runtime::Pending, caller: Caller, observer: Option<OwnedFd>) -> Stage {
-    Stage::Preparing(Box::new(Preparation {
-        pending: Some(pending),
-        caller,
-        observer,
-    }))
+    Stage::Preparing(Box::new(Preparation { pending: Some(pending), caller, observer }))
 }
 
 fn child_stdio(io: Io, ends: Option<[OwnedFd; 3]>) -> runtime::Stdio {
     match (io, ends) {
         (Io::Pipes { .. }, Some(ends)) => runtime::Stdio::Fds(ends),
-        (Io::Terminal { size }, _) => runtime::Stdio::Terminal {
-            size: size.map(|size| (size.rows, size.columns)),
-        },
+        (Io::Terminal { size }, _) => runtime::Stdio::Terminal { size: size.map(|size| (size.rows, size.columns)) },
         (Io::Pipes { .. }, None) => runtime::Stdio::Inherit,
     }
 }

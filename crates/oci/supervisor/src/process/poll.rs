@@ -64,12 +64,7 @@ impl Poll {
         Ok(Poll { epoll })
     }
 
-    pub(super) fn add(
-        &self,
-        fd: impl AsFd,
-        token: Token,
-        events: epoll::EventFlags,
-    ) -> Result<(), Errno> {
+    pub(super) fn add(&self, fd: impl AsFd, token: Token, events: epoll::EventFlags) -> Result<(), Errno> {
         let data = epoll::EventData::new_u64(token.encode());
         match epoll::add(&self.epoll, fd.as_fd(), data, events) {
             Err(Errno::EXIST) => epoll::modify(&self.epoll, fd, data, events),
@@ -90,10 +85,7 @@ impl Poll {
         patience: Option<Duration>,
     ) -> Result<(), Errno> {
         into.clear();
-        let mut events = [epoll::Event {
-            flags: epoll::EventFlags::empty(),
-            data: epoll::EventData::new_u64(0),
-        }; 64];
+        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }; 64];
         let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
         let count = match epoll::wait(&self.epoll, &mut events[..], timeout.as_ref()) {
             Ok(count) => count,

@@ -1,12 +1,12 @@
 //! Answers what a daemon asks for.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::child::{Deleting, Stage};
 use super::table::{Caller, Supervisor};
 use crate::error::ErrorKind;
 use crate::types::{ProcessKey, Streams};
-use crate::wire::{FeedRecord, Failure, Notice, PROTOCOL, Reply, Request};
+use crate::wire::{Failure, FeedRecord, Notice, PROTOCOL, Reply, Request};
 
 impl Supervisor {
     /// Does what is asked; what cannot be done at once is answered later.
@@ -22,10 +22,7 @@ impl Supervisor {
             Request::Attach { key, streams } => self.attach(caller, &key, streams).map(|()| None),
             Request::CloseStdin { key } => self.close_stdin(&key).map(Some),
             Request::Delete { key } => self.delete(caller, &key),
-            Request::Adopt(record) => self.adopt(*record, fds).map(|()| Some(Reply::Done)),
-            Request::AdoptFeed { key, feed } => {
-                self.adopt_feed(&key, feed, fds).map(|()| Some(Reply::Done))
-            }
+            Request::Adopt { record, feeds } => self.adopt(*record, feeds, fds).map(|()| Some(Reply::Done)),
             Request::Upgrade { binary } => self.plan_upgrade(caller, binary).map(|()| None),
         };
         match outcome {
@@ -53,10 +50,7 @@ impl Supervisor {
         for id in ids {
             self.send_hold(caller.connection, id);
         }
-        Ok(Reply::Hello {
-            pid: i32::try_from(std::process::id()).unwrap_or(0),
-            program: self.program,
-        })
+        Ok(Reply::Hello { pid: i32::try_from(std::process::id()).unwrap_or(0), program: self.program })
     }
 
     fn attach(&mut self, caller: Caller, key: &ProcessKey, streams: Streams) -> Result<(), Failure> {
@@ -75,11 +69,7 @@ impl Supervisor {
         let pid = child.pid;
         child.poll_output(id, &self.poll);
         self.tell_hold_feeds(id, Some(feed));
-        let reply = Reply::Created {
-            pid,
-            attached: true,
-            warnings: Vec::new(),
-        };
+        let reply = Reply::Created { pid, attached: true, warnings: Vec::new() };
         self.answer(caller, Ok(reply), vec![observer]);
         Ok(())
     }
@@ -192,7 +182,8 @@ impl Supervisor {
         };
         let key = child.key.clone();
         let wanted = child.stdio.feeds().iter().filter(|f| only.is_none_or(|id| f.id == id));
-        let feeds: Vec<(FeedRecord, OwnedFd)> = wanted.filter_map(|feed| feed.record()).collect();
+        let feeds: Vec<(FeedRecord, OwnedFd)> =
+            wanted.filter_map(|feed| Some((feed.describe(), feed.as_fd().try_clone_to_owned().ok()?))).collect();
         for (feed, fd) in feeds {
             let key = key.clone();
             self.send(connection, &Notice::HoldFeed { key, feed }, vec![fd]);
@@ -202,10 +193,7 @@ impl Supervisor {
 
 /// A refusal in our own words.
 pub(super) fn refused(kind: ErrorKind, message: impl Into<String>) -> Failure {
-    Failure {
-        kind,
-        message: message.into(),
-    }
+    Failure { kind, message: message.into() }
 }
 
 /// A failure of the runtime.

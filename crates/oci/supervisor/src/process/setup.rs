@@ -2,14 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::table::{Seat, Supervisor};
@@ -30,32 +28,19 @@ pub(super) fn fresh(exec_root: &Path) -> Result<Supervisor> {
     let listener = listener(&exec_root.join(SOCKET))?;
     std::env::set_current_dir("/").map_err(system("go to /"))?;
     let limit = raise_descriptor_limit();
-    let supervisor = Supervisor::new(Seat {
-        lock,
-        listener,
-        descriptor_limit: limit,
-    })?;
+    let supervisor = Supervisor::new(Seat { lock, listener, descriptor_limit: limit })?;
     detach_from_starter()?;
     Ok(supervisor)
 }
 
 /// An error of a named step.
 pub(super) fn system<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> Error {
-    move |error| Error::System {
-        step,
-        source: error.into(),
-    }
+    move |error| Error::System { step, source: error.into() }
 }
 
 /// A lock of the process, so neither a forked child nor a re-execution changes who holds it, and death drops it.
 fn lock(path: &Path) -> Result<File> {
-    let step = |step| {
-        move |source: io::Error| Error::Connect {
-            step,
-            path: path.to_owned(),
-            source,
-        }
-    };
+    let step = |step| move |source: io::Error| Error::Connect { step, path: path.to_owned(), source };
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -73,13 +58,7 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 fn listener(path: &Path) -> Result<OwnedFd> {
-    let step = |step| {
-        move |source: io::Error| Error::Connect {
-            step,
-            path: path.to_owned(),
-            source,
-        }
-    };
+    let step = |step| move |source: io::Error| Error::Connect { step, path: path.to_owned(), source };
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(step("remove the old socket of")(error));
@@ -89,8 +68,7 @@ fn listener(path: &Path) -> Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(system("make the supervisor's socket"))?;
-    let address =
-        SocketAddrUnix::new(path).map_err(|error| step("name the socket of")(error.into()))?;
+    let address = SocketAddrUnix::new(path).map_err(|error| step("name the socket of")(error.into()))?;
     let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let bound = bind(&socket, &address);
     rustix::process::umask(old);
@@ -103,24 +81,14 @@ fn listener(path: &Path) -> Result<OwnedFd> {
 fn raise_descriptor_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     // Not being allowed means fewer containers, not none.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    );
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     limit.current
 }
 
 /// Says that the socket answers, and lets go of what the starter may wait for.
 fn detach_from_starter() -> Result<()> {
     println!("ready");
-    let null = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map_err(system("open /dev/null"))?;
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(system("open /dev/null"))?;
     rustix::stdio::dup2_stdin(&null).map_err(system("let go of standard input"))?;
     rustix::stdio::dup2_stdout(&null).map_err(system("let go of standard output"))?;
     Ok(())

@@ -67,12 +67,9 @@ pub(super) struct Caller {
 impl Supervisor {
     pub(super) fn new(seat: Seat) -> Result<Supervisor> {
         let poll = Poll::new().map_err(system("make the epoll"))?;
-        poll.add(&seat.listener, Token::Listener, EventFlags::IN)
-            .map_err(system("poll the socket"))?;
-        let hierarchy = Hierarchy::detect().map_err(|error| Error::System {
-            step: "find the control groups",
-            source: std::io::Error::other(error),
-        })?;
+        poll.add(&seat.listener, Token::Listener, EventFlags::IN).map_err(system("poll the socket"))?;
+        let hierarchy = Hierarchy::detect()
+            .map_err(|error| Error::System { step: "find the control groups", source: std::io::Error::other(error) })?;
         let now = jiff::Timestamp::now().as_nanosecond();
         Ok(Supervisor {
             seat,
@@ -96,9 +93,7 @@ impl Supervisor {
         let mut ready = Vec::new();
         loop {
             let patience = self.patience();
-            self.poll
-                .wait(&mut ready, patience)
-                .map_err(system("wait for events"))?;
+            self.poll.wait(&mut ready, patience).map_err(system("wait for events"))?;
             for (token, flags) in ready.drain(..) {
                 self.dispatch(token, flags);
             }
@@ -169,7 +164,7 @@ impl Supervisor {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
             match accept_with(&self.seat.listener, flags) {
-                Ok(socket) => self.add_connection(Connection::new(socket)),
+                Ok(socket) => drop(self.add_connection(Connection::new(socket))),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return,
                 Err(error) => {
@@ -180,16 +175,14 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn add_connection(&mut self, connection: Connection) {
+    pub(super) fn add_connection(&mut self, connection: Connection) -> u32 {
         let id = self.next_id();
         let interest = EventFlags::IN | EventFlags::RDHUP;
-        match self
-            .poll
-            .add(connection.as_fd(), Token::Connection(id), interest)
-        {
+        match self.poll.add(connection.as_fd(), Token::Connection(id), interest) {
             Ok(()) => drop(self.connections.insert(id, connection)),
             Err(error) => eprintln!("sampan supervisor: poll a connection: {error}"),
         }
+        id
     }
 
     fn serve(&mut self, id: u32, flags: EventFlags) {
@@ -203,10 +196,7 @@ impl Supervisor {
             };
             match wire::receive::<Call>(connection.as_fd(), &mut self.buffer) {
                 Ok(Some((call, fds))) => {
-                    let caller = Caller {
-                        connection: id,
-                        number: call.number,
-                    };
+                    let caller = Caller { connection: id, number: call.number };
                     self.handle(caller, call.request, fds);
                 }
                 Ok(None) => return self.hang_up(id),
@@ -237,11 +227,7 @@ impl Supervisor {
             Sent::Waiting => EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT,
             Sent::Dead => return self.hang_up(id),
         };
-        if self
-            .poll
-            .add(connection.as_fd(), Token::Connection(id), interest)
-            .is_err()
-        {
+        if self.poll.add(connection.as_fd(), Token::Connection(id), interest).is_err() {
             self.hang_up(id);
         }
     }
@@ -291,9 +277,5 @@ fn program() -> Result<ProgramId> {
 
 /// Identity of a program's file.
 pub(crate) fn program_id(stat: &rustix::fs::Stat) -> ProgramId {
-    ProgramId {
-        device: stat.st_dev,
-        inode: stat.st_ino,
-        modified: stat.st_mtime,
-    }
+    ProgramId { device: stat.st_dev, inode: stat.st_ino, modified: stat.st_mtime }
 }
