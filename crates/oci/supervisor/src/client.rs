@@ -309,10 +309,10 @@ impl Client {
         };
         let hierarchy = self.shared.hierarchy();
         let done = tokio::task::spawn_blocking(move || {
-            let group = Cgroup::open(&hierarchy, &path)?;
-            if !group.exists() {
-                return Ok(());
-            }
+            let group = match Cgroup::open(&hierarchy, &path) {
+                Err(cgroup::Error::NotFound(_)) => return Ok(()),
+                other => other?,
+            };
             // Processes that outlived the first one, in a process namespace that is not the container's own.
             group.kill_all()?;
             group.delete()
@@ -323,3 +323,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

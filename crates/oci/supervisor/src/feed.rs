@@ -1,6 +1,7 @@
 //! One attachment as the supervisor sees it: a seqpacket socket that output is sent to.
 //!
-//! A packet is one byte that names the [`Stream`] and up to 32 KiB of its output. When the process has ended and all is
+//! A packet is one byte that names the [`Stream`], eight that tell the offset of its output in the stream (little endian),
+//! and up to 32 KiB of output. The offset is how an observer leaves out what a successor sends once more. When the process has ended and all is
 //! sent, the socket is shut down. A socket that is full holds the spool's end, and so the process, back.
 
 use std::io::{self, IoSlice};
@@ -17,6 +18,8 @@ use crate::types::{Stream, Streams};
 
 /// Output in one packet at most.
 pub(crate) const PACKET: usize = 32 << 10;
+/// Bytes before the output.
+pub(crate) const HEAD: usize = 9;
 
 /// How far a feed has come after a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +76,7 @@ impl Feed {
                 let Ok(bytes) = spool.read(self.sent[index], &mut scratch[..length]) else {
                     return Pushed::Gone;
                 };
-                match self.send(stream, bytes) {
+                match self.send(stream, self.sent[index], bytes) {
                     Ok(()) => {}
                     Err(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) => return Pushed::Blocked,
                     Err(Errno::INTR) => continue,
@@ -98,8 +101,10 @@ impl Feed {
         self.socket
     }
 
-    fn send(&self, stream: Stream, bytes: &[u8]) -> Result<(), Errno> {
-        let head = [stream as u8];
+    fn send(&self, stream: Stream, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let mut head = [0; HEAD];
+        head[0] = stream as u8;
+        head[1..].copy_from_slice(&offset.to_le_bytes());
         sendmsg(
             &self.socket,
             &[IoSlice::new(&head), IoSlice::new(bytes)],

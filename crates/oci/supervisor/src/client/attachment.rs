@@ -8,9 +8,9 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::link::Shared;
+use super::link::{Shared, register};
 use crate::error::{Error, Result};
-use crate::feed::PACKET;
+use crate::feed::{HEAD, PACKET};
 use crate::types::{ProcessKey, Stream, Streams};
 
 /// One observer of a process's output, and maybe a writer of its input. Dropping it detaches; the process does not notice.
@@ -19,6 +19,8 @@ pub struct Attachment {
     key: ProcessKey,
     output: AsyncFd<OwnedFd>,
     buffer: Vec<u8>,
+    /// How far each stream was told.
+    told: [u64; 2],
     input: Option<AttachmentInput>,
 }
 
@@ -53,12 +55,12 @@ impl Attachment {
         fds: Vec<OwnedFd>,
     ) -> Result<Attachment> {
         let socket = fds.into_iter().next().ok_or(Error::Lost)?;
-        let output = AsyncFd::with_interest(socket, Interest::READABLE).map_err(held("attach", key))?;
+        let output = register(socket, Interest::READABLE).map_err(held("attach", key))?;
         let input = match streams.stdin {
             false => None,
             true => Some(AttachmentInput { key: key.clone(), slot: shared.stdin(key)?, shared: shared.clone() }),
         };
-        Ok(Attachment { key: key.clone(), output, buffer: vec![0; PACKET + 1], input })
+        Ok(Attachment { key: key.clone(), output, buffer: vec![0; HEAD + PACKET], told: [0, 0], input })
     }
 
     /// The next piece of output (at most 32 KiB); `None` when the process has ended and everything was told.
@@ -72,17 +74,30 @@ impl Attachment {
                 Err(_would_block) => {}
                 Ok(Ok(0)) => return Ok(None),
                 Ok(Ok(length)) => {
-                    let stream = match self.buffer[0] {
-                        2 => Stream::Stderr,
-                        _ => Stream::Stdout,
-                    };
-                    return Ok(Some((stream, self.buffer[1..length].to_vec())));
+                    if let Some(piece) = self.piece(length) {
+                        return Ok(Some(piece));
+                    }
                 }
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Ok(Err(error)) => return Err(held("read output", &self.key)(error)),
             }
         }
+    }
+
+    /// What is new in a packet; a supervisor that took over may send its predecessor's last one again.
+    fn piece(&mut self, length: usize) -> Option<(Stream, Vec<u8>)> {
+        let (head, output) = self.buffer[..length].split_at_checked(HEAD)?;
+        let stream = match head[0] {
+            2 => Stream::Stderr,
+            _ => Stream::Stdout,
+        };
+        let offset = u64::from_le_bytes(head[1..].try_into().ok()?);
+        let told = &mut self.told[stream as usize - 1];
+        let known = usize::try_from(told.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let news = output.get(known..).filter(|news| !news.is_empty())?;
+        *told = offset + output.len() as u64;
+        Some((stream, news.to_vec()))
     }
 
     /// Writes all of `bytes` to the process's standard input. A process that no longer reads it is an error of kind
@@ -153,7 +168,7 @@ impl StdinSlot {
         if let StdinState::Idle(fd) = &*state {
             // Written through the same open file as every other duplicate, which is non-blocking already.
             let copy = fd.as_fd().try_clone_to_owned()?;
-            let fd = Arc::new(AsyncFd::with_interest(copy, Interest::WRITABLE)?);
+            let fd = Arc::new(register(copy, Interest::WRITABLE)?);
             *state = StdinState::Open(fd);
         }
         match &*state {

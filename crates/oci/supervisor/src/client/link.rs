@@ -149,11 +149,10 @@ impl Shared {
             state.epoch += 1;
             (std::mem::replace(&mut state.supervisor, pid), state.epoch)
         };
-        let register = system("register the supervisor's socket");
+        let unregistered = system("register the supervisor's socket");
         let link = Arc::new(Link {
-            socket: AsyncFd::with_interest(located.socket, Interest::READABLE | Interest::WRITABLE)
-                .map_err(register)?,
-            peer: AsyncFd::with_interest(handle, Interest::READABLE).map_err(system("watch the supervisor"))?,
+            socket: register(located.socket, Interest::READABLE | Interest::WRITABLE).map_err(unregistered)?,
+            peer: register(handle, Interest::READABLE).map_err(system("watch the supervisor"))?,
             child: Mutex::new(located.started),
             epoch,
         });
@@ -373,6 +372,15 @@ fn replace(shared: Weak<Shared>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
             pause = (pause * 2).min(Duration::from_secs(5));
         }
     })
+}
+
+/// Has tokio tell when a descriptor is ready.
+pub(super) fn register(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(
+        deprecated,
+        reason = "an OwnedFd stays open and the same, which is all that the unsafe successor asks for"
+    )]
+    AsyncFd::with_interest(fd, interest)
 }
 
 fn system(step: &'static str) -> impl FnOnce(io::Error) -> Error {

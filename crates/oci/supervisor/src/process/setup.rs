@@ -68,7 +68,11 @@ fn listener(path: &Path) -> Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(system("make the supervisor's socket"))?;
-    let address = SocketAddrUnix::new(path).map_err(|error| step("name the socket of")(error.into()))?;
+    // Through the folder's descriptor: socket addresses are short, paths need not be.
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = File::open(folder).map_err(step("open the folder of"))?;
+    let address = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());
+    let address = SocketAddrUnix::new(address.as_str()).map_err(|error| step("name the socket of")(error.into()))?;
     let old = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let bound = bind(&socket, &address);
     rustix::process::umask(old);

@@ -14,8 +14,8 @@ fn received(socket: &OwnedFd) -> (Vec<u8>, Vec<u8>, bool) {
     loop {
         match rustix::io::read(socket, &mut packet) {
             Ok(0) => return (out, err, true),
-            Ok(n) if packet[0] == 1 => out.extend_from_slice(&packet[1..n]),
-            Ok(n) => err.extend_from_slice(&packet[1..n]),
+            Ok(n) if packet[0] == 1 => out.extend_from_slice(&packet[crate::feed::HEAD..n]),
+            Ok(n) => err.extend_from_slice(&packet[crate::feed::HEAD..n]),
             Err(Errno::AGAIN) => return (out, err, false),
             Err(error) => panic!("{error}"),
         }
