@@ -20,10 +20,7 @@ fn main() -> ExitCode {
             let code = docker_cli::main(std::iter::once(name.clone()).chain(args.iter().cloned()));
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
-        Role::Supervisor => {
-            eprintln!("sampan: the supervisor is not wired yet");
-            ExitCode::from(125)
-        }
+        Role::Supervisor => supervisor::process::main(args),
     }
 }
 
