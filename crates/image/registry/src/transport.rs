@@ -23,6 +23,9 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 /// Idle connections kept per origin.
 const IDLE: usize = 8;
 
+/// What tells connections apart.
+type Key = (Origin, Trust);
+
 /// A request before it has a connection.
 pub(crate) struct Ask {
     pub(crate) method: Method,
@@ -43,7 +46,7 @@ pub(crate) struct Transport {
     timeouts: Timeouts,
     user_agent: String,
     /// Connections that wait for a next request; held only to put in and take out.
-    idle: Mutex<HashMap<(Origin, Trust), Vec<SendRequest<Body>>>>,
+    idle: Mutex<HashMap<Key, Vec<SendRequest<Body>>>>,
 }
 
 impl Transport {
@@ -99,7 +102,7 @@ impl Transport {
         Ok(request)
     }
 
-    async fn connect(&self, key: &(Origin, Trust), place: &Place) -> Result<SendRequest<Body>> {
+    async fn connect(&self, key: &Key, place: &Place) -> Result<SendRequest<Body>> {
         let stream = self.connector.connect(&key.0, key.1).await.map_err(|failure| {
             let Place { method, url } = place.clone();
             match failure {
@@ -120,7 +123,7 @@ impl Transport {
         Ok(sender)
     }
 
-    fn take(&self, key: &(Origin, Trust)) -> Option<SendRequest<Body>> {
+    fn take(&self, key: &Key) -> Option<SendRequest<Body>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let list = idle.get_mut(key)?;
         while let Some(sender) = list.pop() {
@@ -131,7 +134,7 @@ impl Transport {
         None
     }
 
-    fn put(&self, key: (Origin, Trust), sender: SendRequest<Body>) {
+    fn put(&self, key: Key, sender: SendRequest<Body>) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let list = idle.entry(key).or_default();
         if list.len() < IDLE && !sender.is_closed() {
@@ -168,7 +171,7 @@ pub(crate) struct Answer {
     pub(crate) place: Place,
     pub(crate) url: Url,
     body: Incoming,
-    back: Option<(SendRequest<Body>, (Origin, Trust))>,
+    back: Option<(SendRequest<Body>, Key)>,
     transport: Arc<Transport>,
 }
 
@@ -178,7 +181,7 @@ impl Answer {
         place: Place,
         url: Url,
         sender: SendRequest<Body>,
-        key: (Origin, Trust),
+        key: Key,
         transport: Arc<Transport>,
     ) -> Answer {
         let (head, body) = response.into_parts();
