@@ -6,6 +6,7 @@
 
 pub mod images;
 pub mod leaks;
+pub mod registry;
 pub mod vm;
 
 use serde_json::Value;
