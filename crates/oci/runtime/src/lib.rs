@@ -12,6 +12,7 @@ mod message;
 pub mod pending;
 mod plan;
 pub mod profile;
+pub mod seal;
 pub mod seccomp;
 pub mod start;
 pub mod state;

@@ -10,6 +10,7 @@ use spec::runtime::Spec;
 
 /// `launch <bundle> <id>`
 pub fn main(args: &[String]) -> i32 {
+    runtime::seal::ensure().unwrap();
     let bundle = Path::new(&args[0]);
     match run(bundle, &args[1]) {
         Ok(code) => code,

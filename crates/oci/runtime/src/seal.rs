@@ -1,0 +1,82 @@
+//! The program's own protection: whatever enters a container runs from a file that nothing inside can ever write,
+//! not even through /proc/<pid>/exe.
+//!
+//! The program executes itself once more from a read-only file system that exists only for this: an overlay with no
+//! layer to write to, or, where that cannot be mounted, a sealed copy in memory.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+
+use crate::error::{AtStep, Error, Result};
+
+const EXE: &str = "/proc/self/exe";
+
+/// Returns if the program is protected already; otherwise it is executed once more, protected, with the same
+/// arguments. Call it first thing in a role that starts containers.
+pub fn ensure() -> Result<()> {
+    let exe = File::open(EXE).at(|| format!("open {EXE}"))?;
+    if is_sealed(&exe).at(|| format!("look at {EXE}"))? {
+        return Ok(());
+    }
+    let protected = match overlay() {
+        Ok(file) => file,
+        Err(_) => copy(exe).at(|| "copy the program into memory")?,
+    };
+    let args = strings(std::env::args_os().map(|arg| arg.as_bytes().to_vec()))?;
+    let env = strings(std::env::vars_os().map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat()))?;
+    let error = sys::exec::execve_fd(protected.as_fd(), &args, &env);
+    Err(Error::step("execute the protected program", error))
+}
+
+fn is_sealed(exe: &File) -> io::Result<bool> {
+    const OVERLAY: u64 = 0x794c_7630;
+    if let Ok(seals) = rustix::fs::fcntl_get_seals(exe) {
+        return Ok(seals.contains(SealFlags::WRITE));
+    }
+    let kind = rustix::fs::fstatfs(exe)?;
+    let flags = rustix::fs::fstatvfs(exe)?.f_flag;
+    Ok(kind.f_type as u64 == OVERLAY && flags.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// The program's file in a detached overlay of its folder.
+fn overlay() -> io::Result<OwnedFd> {
+    let path = fs::read_link(EXE)?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    // One layer alone is refused; the second has nothing of that name.
+    for layer in [folder, Path::new("/sys/fs")] {
+        rustix::mount::fsconfig_set_string(&context, "lowerdir+", layer)?;
+    }
+    rustix::mount::fsconfig_create(&context)?;
+    let attrs = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let mount = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attrs)?;
+    open_in(&mount, name)
+}
+
+fn open_in(mount: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(mount, name, flags, Mode::empty())?)
+}
+
+fn copy(mut exe: File) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut memory = File::from(rustix::fs::memfd_create("sampan", flags)?);
+    io::copy(&mut exe, &mut memory)?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&memory, seals)?;
+    Ok(memory.into())
+}
+
+fn strings(list: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>> {
+    let strings: std::result::Result<Vec<CString>, _> = list.map(CString::new).collect();
+    strings.at(|| "repeat the arguments")
+}
