@@ -20,7 +20,13 @@ fn main() -> ExitCode {
             let code = docker_cli::main(std::iter::once(name.clone()).chain(args.iter().cloned()));
             ExitCode::from(u8::try_from(code).unwrap_or(1))
         }
-        Role::Supervisor => supervisor::process::main(args),
+        Role::Supervisor => match runtime::seal::ensure() {
+            Ok(()) => supervisor::process::main(args),
+            Err(error) => {
+                eprintln!("sampan supervisor: {error}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -18,6 +18,27 @@ use crate::error::{AtStep, Error, Result};
 
 const EXE: &str = "/proc/self/exe";
 
+/// Tells a protected program which file it is.
+const ORIGINAL: &str = "SAMPAN_PROGRAM_FILE";
+
+/// Device, inode and time of change (in seconds) of the file that this program was started from, before it was protected.
+pub fn original() -> io::Result<(u64, u64, i64)> {
+    let exe = File::open(EXE)?;
+    if is_sealed(&exe)?
+        && let Ok(text) = std::env::var(ORIGINAL)
+        && let [device, inode, time] = text.split(' ').collect::<Vec<_>>()[..]
+        && let (Ok(device), Ok(inode), Ok(time)) = (device.parse(), inode.parse(), time.parse())
+    {
+        return Ok((device, inode, time));
+    }
+    identity(&exe)
+}
+
+fn identity(exe: &File) -> io::Result<(u64, u64, i64)> {
+    let stat = rustix::fs::fstat(exe)?;
+    Ok((stat.st_dev, stat.st_ino, stat.st_mtime))
+}
+
 /// Returns if the program is protected already; otherwise it is executed once more, protected, with the same
 /// arguments. Call it first thing in a role that starts containers.
 pub fn ensure() -> Result<()> {
@@ -25,12 +46,16 @@ pub fn ensure() -> Result<()> {
     if is_sealed(&exe).at(|| format!("look at {EXE}"))? {
         return Ok(());
     }
+    let (device, inode, time) = identity(&exe).at(|| format!("look at {EXE}"))?;
     let protected = match overlay() {
         Ok(file) => file,
         Err(_) => copy(exe).at(|| "copy the program into memory")?,
     };
     let args = strings(std::env::args_os().map(|arg| arg.as_bytes().to_vec()))?;
-    let env = strings(std::env::vars_os().map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat()))?;
+    let kept = std::env::vars_os().filter(|(key, _)| key != ORIGINAL);
+    let kept = kept.map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat());
+    let original = format!("{ORIGINAL}={device} {inode} {time}").into_bytes();
+    let env = strings(kept.chain([original]))?;
     let error = sys::exec::execve_fd(protected.as_fd(), &args, &env);
     Err(Error::step("execute the protected program", error))
 }

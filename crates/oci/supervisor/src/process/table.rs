@@ -271,8 +271,8 @@ impl Supervisor {
 
 /// Identity of the running program's file.
 fn program() -> Result<ProgramId> {
-    let stat = rustix::fs::stat("/proc/self/exe").map_err(system("look at the own program"))?;
-    Ok(program_id(&stat))
+    let (device, inode, modified) = runtime::seal::original().map_err(system("look at the own program"))?;
+    Ok(ProgramId { device, inode, modified })
 }
 
 /// Identity of a program's file.
