@@ -142,7 +142,9 @@ impl Engine {
                 let path = format!("/proc/{pid}/root");
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 let opened = rustix::fs::open(&path, flags, Mode::empty());
-                opened.map_err(|error| Error::because(Kind::Internal, format_args!("open {path}"), std::io::Error::from(error)))
+                opened.map_err(|error| {
+                    Error::because(Kind::Internal, format_args!("open {path}"), std::io::Error::from(error))
+                })
             }
             None => Ok(inner.store.mount(record.snapshot(), access)?),
         })
@@ -224,7 +226,11 @@ fn commit(inner: &Inner, record: &Record, spec: CommitSpec, name: Option<Referen
     };
     let image = inner.store.commit(record.snapshot(), &request)?;
     let name = request.name.as_ref().map(Reference::familiar).unwrap_or_default();
-    inner.tell(record, "commit", &[("comment", request.message.clone()), ("imageID", image.id.to_string()), ("imageRef", name.clone())]);
+    inner.tell(
+        record,
+        "commit",
+        &[("comment", request.message.clone()), ("imageID", image.id.to_string()), ("imageRef", name.clone())],
+    );
     if request.name.is_some() {
         inner.tell_of(EventKind::Image, "tag", image.id.as_str(), &[("name", &name)]);
     }
@@ -281,7 +287,12 @@ fn overlay(config: &mut ContainerDefaults, sent: &Config) {
     if !sent.working_dir.is_empty() {
         config.working_dir = sent.working_dir;
     }
-    for (own, sent) in [(&mut config.entrypoint, sent.entrypoint), (&mut config.cmd, sent.cmd), (&mut config.shell, sent.shell), (&mut config.on_build, sent.on_build)] {
+    for (own, sent) in [
+        (&mut config.entrypoint, sent.entrypoint),
+        (&mut config.cmd, sent.cmd),
+        (&mut config.shell, sent.shell),
+        (&mut config.on_build, sent.on_build),
+    ] {
         if sent.as_ref().is_some_and(|words| !words.is_empty()) {
             *own = sent;
         }

@@ -31,7 +31,7 @@ impl Engine {
     pub async fn volumes(&self, filters: Filters) -> Result<Vec<Volume>> {
         filters.accept(&["dangling", "driver", "label", "label!", "name"])?;
         let dangling = filters.truth("dangling")?;
-        let users = self.inner.volume_users();
+        let users = self.inner.users_by_volume();
         let inner = self.inner.clone();
         blocking(move || {
             let fits = |volume: &store::Volume| {
@@ -52,7 +52,7 @@ impl Engine {
 
     /// `force` makes a volume that is not there no error.
     pub async fn volume_remove(&self, name: &str, force: bool) -> Result<()> {
-        let users = self.inner.volume_users().remove(name).unwrap_or_default();
+        let users = self.inner.volume_users(name, None);
         let (inner, name) = (self.inner.clone(), name.to_owned());
         blocking(move || {
             match inner.store.remove_volume(&name, &users).map_err(Error::from) {
@@ -69,7 +69,7 @@ impl Engine {
     pub async fn volumes_prune(&self, filters: Filters) -> Result<Pruned> {
         filters.accept(&["all", "label", "label!"])?;
         let all = filters.truth("all")?.unwrap_or(false);
-        let users = self.inner.volume_users();
+        let users = self.inner.users_by_volume();
         let inner = self.inner.clone();
         blocking(move || {
             let mut pruned = Pruned::default();
@@ -96,8 +96,15 @@ impl Engine {
 }
 
 impl Inner {
+    /// Ids of the containers that have a volume, apart from one.
+    pub fn volume_users(&self, name: &str, except: Option<&String>) -> Vec<String> {
+        let mut users = self.users_by_volume().remove(name).unwrap_or_default();
+        users.retain(|id| Some(id) != except);
+        users
+    }
+
     /// Ids of the containers that have each volume.
-    pub fn volume_users(&self) -> BTreeMap<String, Vec<String>> {
+    fn users_by_volume(&self) -> BTreeMap<String, Vec<String>> {
         let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for handle in self.containers.all() {
             let record = handle.record();
@@ -110,7 +117,7 @@ impl Inner {
 
     /// Volumes with their size and number of users, for disk usage.
     pub fn volumes_used(&self) -> Result<Vec<Volume>> {
-        let users = self.volume_users();
+        let users = self.users_by_volume();
         let measured = |volume: store::Volume| {
             let size = self.store.volume_usage(&volume.name)?;
             let references = users.get(&volume.name).map_or(0, |users| users.len() as u64);

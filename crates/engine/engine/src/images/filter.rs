@@ -82,7 +82,8 @@ fn fits(pattern: &str, name: &str) -> bool {
     glob(pattern.as_bytes(), name.as_bytes())
         || glob(pattern.as_bytes(), familiar.as_bytes())
         || Reference::parse(pattern).is_ok_and(|wanted| {
-            let same_tag = (wanted.tag().is_none() && wanted.digest().is_none()) || wanted.familiar() == reference.familiar();
+            let same_tag =
+                (wanted.tag().is_none() && wanted.digest().is_none()) || wanted.familiar() == reference.familiar();
             wanted.familiar_name() == familiar && same_tag
         })
 }

@@ -16,16 +16,21 @@ use crate::model::image::{ImageHistory, ImageInspect, ImageSummary};
 
 impl Engine {
     /// `all` with intermediate ones; `shared_size` and `count` cost more.
-    pub async fn images(&self, all: bool, filters: Filters, shared_size: bool, count: bool) -> Result<Vec<ImageSummary>> {
+    pub async fn images(
+        &self,
+        all: bool,
+        filters: Filters,
+        shared_size: bool,
+        count: bool,
+    ) -> Result<Vec<ImageSummary>> {
         let chosen = filter::Filter::new(&filters)?;
         let inner = self.inner.clone();
         let users = count.then(|| self.users());
         blocking(move || {
             let images = inner.store.images()?;
             let parents: Vec<_> = images.iter().filter_map(|image| image.parent.clone()).collect();
-            let is_intermediate = |image: &Image| {
-                image.names.is_empty() && image.repo_digests.is_empty() && parents.contains(&image.id)
-            };
+            let is_intermediate =
+                |image: &Image| image.names.is_empty() && image.repo_digests.is_empty() && parents.contains(&image.id);
             let resolve = |name: &str| inner.store.resolve(name).map_err(Error::from);
             let chosen = chosen.resolved(&resolve)?;
             let mut listed = Vec::new();

@@ -165,3 +165,18 @@ fn translate_step(step: Step) -> LayerStep {
         Step::MountedFrom { repository } => LayerStep::MountedFrom { repository },
     }
 }
+
+impl From<registry::Error> for Error {
+    fn from(error: registry::Error) -> Error {
+        let kind = match error.kind() {
+            registry::Kind::NotFound => Kind::NotFound,
+            registry::Kind::Unauthorized => Kind::Unauthorized,
+            registry::Kind::Denied => Kind::Denied,
+            registry::Kind::Invalid => Kind::Invalid,
+            registry::Kind::Unavailable => Kind::Unavailable,
+            registry::Kind::Unimplemented => Kind::Unimplemented,
+            registry::Kind::Internal => Kind::Internal,
+        };
+        Error::new(kind, error.to_string())
+    }
+}
