@@ -2,7 +2,7 @@
 //!
 //! One [`Networks`] belongs to one daemon instance. It keeps the definitions of its networks in the daemon's
 //! database, makes bridges and virtual Ethernet pairs over netlink, and owns one nf_tables table whose rules never
-//! change: a bridge, a subnet or a published port is an element of one of its sets and maps.
+//! change: a bridge, a subnet or a published port is an element of one of its sets and maps. On networks that users define it answers names.
 //!
 //! What is *not* stored: addresses in use and published ports. Both belong to endpoints, an [`Endpoint`] is stored by
 //! its owner with the container, and [`Networks::reconcile`] is told which of them live when a daemon starts.
@@ -16,6 +16,7 @@
 mod binding;
 mod bridge;
 mod config;
+mod dns;
 mod endpoint;
 mod error;
 pub mod files;

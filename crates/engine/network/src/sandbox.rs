@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use netlink::{Batch, Protocol, Socket, route};
 
 use crate::bridge;
+use crate::dns::Ears;
 use crate::error::{Error, Result, io_error, netlink_error};
 use crate::network::NetworkId;
 use crate::networks::random_hex;
@@ -34,6 +35,8 @@ pub(crate) struct Plug {
     pub ipv6: bool,
     /// Containers of this network may not talk to each other.
     pub isolated: bool,
+    /// Containers of this network find each other by name.
+    pub dns: bool,
 }
 
 /// A sandbox that no container has yet.
@@ -44,6 +47,13 @@ pub(crate) struct Sandbox {
     pub plugged: Option<Plugged>,
 }
 
+/// Whether the daemon has sockets for names in a sandbox already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listening {
+    Yes,
+    No,
+}
+
 /// A pair in place.
 pub(crate) struct Plugged {
     pub plug: Plug,
@@ -52,6 +62,8 @@ pub(crate) struct Plugged {
     pub index: u32,
     /// Name of the host's end.
     pub host_device: String,
+    /// Sockets for names, where the network has names.
+    pub ears: Option<Ears>,
 }
 
 /// Makes a sandbox, plugged in or not.
@@ -66,7 +78,9 @@ pub(crate) fn make(plug: Option<Plug>) -> Result<Sandbox> {
         let plugged = match plug {
             Some(plug) => {
                 let ends = Ends { outside: &mut outside, inside: &mut inside, netns: netns.as_fd() };
-                Some(ends.connect(plug, "eth0".to_owned(), Some(FIRST_DEVICE))?)
+                let mut plugged = ends.connect(plug, "eth0".to_owned(), Some(FIRST_DEVICE))?;
+                plugged.ears = plugged.plug.dns.then(Ears::open).transpose()?;
+                Some(plugged)
             }
             None => None,
         };
@@ -75,7 +89,7 @@ pub(crate) fn make(plug: Option<Plug>) -> Result<Sandbox> {
 }
 
 /// Plugs a namespace that is in use into one more network. Returns a socket inside and what was laid.
-pub(crate) fn plug_in(netns: BorrowedFd<'_>, plug: Plug) -> Result<(Socket, Plugged)> {
+pub(crate) fn plug_in(netns: BorrowedFd<'_>, plug: Plug, listening: Listening) -> Result<(Socket, Plugged)> {
     let netns = netns.try_clone_to_owned().map_err(io_error("duplicate network namespace"))?;
     apart(move || {
         let mut outside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
@@ -86,8 +100,20 @@ pub(crate) fn plug_in(netns: BorrowedFd<'_>, plug: Plug) -> Result<(Socket, Plug
         let free = |name: &String| !links.iter().any(|link| link.name == *name);
         let name = (0..).map(|n| format!("eth{n}")).find(free).unwrap_or_default();
         let ends = Ends { outside: &mut outside, inside: &mut inside, netns: netns.as_fd() };
-        let plugged = ends.connect(plug, name, None)?;
+        let mut plugged = ends.connect(plug, name, None)?;
+        if plugged.plug.dns && listening == Listening::No {
+            plugged.ears = Some(Ears::open()?);
+        }
         Ok((inside, plugged))
+    })
+}
+
+/// Opens sockets for names in a namespace that is in use, in place of those of an earlier daemon.
+pub(crate) fn listen_in(netns: BorrowedFd<'_>) -> Result<Ears> {
+    let netns = netns.try_clone_to_owned().map_err(io_error("duplicate network namespace"))?;
+    apart(move || {
+        sys::netns::enter(netns.as_fd()).map_err(io_error("enter network namespace"))?;
+        Ears::open()
     })
 }
 
@@ -186,7 +212,7 @@ impl Ends<'_> {
             }
             std::thread::sleep(Duration::from_micros(200));
         }
-        Ok(Plugged { plug, device, index, host_device: host_name })
+        Ok(Plugged { plug, device, index, host_device: host_name, ears: None })
     }
 }
 

@@ -303,6 +303,60 @@ fn a_running_container_joins_and_leaves_networks() {
 }
 
 #[test]
+fn containers_of_a_network_of_ones_own_find_each_other_by_name() {
+    isolated(|| {
+        let mut world = World::new();
+        world.networks.create(NetworkSpec { name: "mine".into(), ..NetworkSpec::default() }).unwrap();
+        world.networks.create(NetworkSpec { name: "theirs".into(), ..NetworkSpec::default() }).unwrap();
+        let db = world.container("db", "mine", &[]);
+        let web = world.container("web", "mine", &[]);
+        let other = world.container("other", "theirs", &[]);
+        assert_eq!(web.resolve("db"), [db.ip()]);
+        assert_eq!(web.resolve("DB.mine"), [db.ip()]);
+        assert_eq!(web.resolve("id-of-db"), [db.ip()]);
+        assert_eq!(web.resolve_by_tcp("db"), [db.ip()]);
+        assert!(other.resolve("db").is_empty(), "names end at the network");
+        world.networks.rename("id-of-db", "data");
+        assert_eq!(web.resolve("data"), [db.ip()]);
+        let own = web.inside(|| std::net::UdpSocket::bind("0.0.0.0:53"));
+        assert!(own.is_ok(), "a container may be a name server itself");
+        world.kill_daemon();
+        let networks = world.start_daemon();
+        let live = |container: &Container| Live {
+            endpoint: container.endpoint.clone(),
+            netns: container.netns.try_clone().unwrap(),
+            dns: vec![],
+        };
+        networks.reconcile(vec![live(&db), live(&web), live(&other)]).unwrap();
+        assert_eq!(web.resolve("db"), [db.ip()], "the next daemon answers");
+        world.detach(&db);
+        assert!(web.resolve("db").is_empty());
+    });
+}
+
+#[test]
+fn names_of_others_are_asked_of_the_containers_servers() {
+    isolated(|| {
+        let world = World::new();
+        world.networks.create(NetworkSpec { name: "mine".into(), ..NetworkSpec::default() }).unwrap();
+        world.networks.create(NetworkSpec { name: "inner".into(), internal: true, ..NetworkSpec::default() }).unwrap();
+        world.outside.answer_names("192.0.2.99".parse().unwrap());
+        let with_server = |name: &str, network: &str| {
+            let netns = world.networks.create_sandbox(Some(network)).unwrap();
+            let dns = vec![world.outside.ip()];
+            let request = AttachRequest { dns, ..world::request(netns.as_fd(), name, network, &[]) };
+            let endpoint = world.networks.attach(request).unwrap();
+            Container { endpoint, netns }
+        };
+        let web = with_server("web", "mine");
+        assert_eq!(web.resolve("example.org"), ["192.0.2.99".parse::<IpAddr>().unwrap()]);
+        assert_eq!(web.resolve("web"), [web.ip()]);
+        let inner = with_server("inner", "inner");
+        assert!(inner.resolve("example.org").is_empty(), "an internal network asks nobody");
+    });
+}
+
+#[test]
 fn attaching_is_as_quick_with_a_thousand_published_ports() {
     isolated(|| {
         let world = World::new();

@@ -12,7 +12,7 @@ use crate::error::{Error, Result, netlink_error};
 use crate::firewall::Published;
 use crate::ipam::Refusal;
 use crate::network::{Driver, Network};
-use crate::sandbox;
+use crate::sandbox::{self, Listening};
 
 impl Networks {
     /// Puts a sandbox on a network. On failure nothing is left of the attempt but the sandbox itself.
@@ -24,8 +24,12 @@ impl Networks {
         }
         let wired = self.wire(&network, &request, &mut endpoint).and_then(|()| self.publish(&endpoint));
         if let Err(error) = wired {
+            self.inner.resolver.leave(&endpoint.container, &endpoint.id);
             self.inner.state().forget(&endpoint.id);
             return Err(error);
+        }
+        if network.has_dns() {
+            self.inner.resolver.add_name(&endpoint, network.internal);
         }
         self.inner.state().endpoints.insert(endpoint.id.clone(), endpoint.clone());
         Ok(endpoint)
@@ -38,6 +42,7 @@ impl Networks {
             return Ok(());
         };
         let withdrawn = self.inner.firewall.withdraw(&published(&known));
+        self.inner.resolver.leave(&known.container, endpoint);
         self.inner.state().forget(endpoint);
         if !known.host_device.is_empty() {
             self.inner.pool.expect_gone(known.host_device);
@@ -109,13 +114,17 @@ impl Networks {
     /// Gives the sandbox its device and the device its addresses.
     fn wire(&self, network: &Network, request: &AttachRequest<'_>, endpoint: &mut Endpoint) -> Result<()> {
         let prepared = lock(&self.inner.handed_out).take_back(request.netns, &network.id)?;
-        let (mut inside, plugged) = match prepared {
+        let (mut inside, mut plugged) = match prepared {
             Some(prepared) => prepared,
             None => {
                 let plug = self.plug(network)?.ok_or_else(|| Error::NoDevice(network.name.clone()))?;
-                sandbox::plug_in(request.netns, plug)?
+                let listens = self.inner.resolver.listens(&request.container);
+                sandbox::plug_in(request.netns, plug, if listens { Listening::Yes } else { Listening::No })?
             }
         };
+        if let Some(ears) = plugged.ears.take().filter(|_| !self.inner.resolver.listens(&request.container)) {
+            self.inner.resolver.listen(&request.container, &request.dns, ears)?;
+        }
         endpoint.interface = plugged.device;
         endpoint.host_device = plugged.host_device;
         address(&mut inside, plugged.index, endpoint, request.default_route)

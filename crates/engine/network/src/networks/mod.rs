@@ -18,6 +18,7 @@ use netlink::{Protocol, Socket};
 use crate::binding::PortTable;
 use crate::bridge;
 use crate::config::NetworkConfig;
+use crate::dns::Resolver;
 use crate::endpoint::{Endpoint, EndpointId, MacAddr};
 use crate::error::{Error, Result, netlink_error};
 use crate::firewall::Firewall;
@@ -42,6 +43,7 @@ struct Inner {
     /// Links and addresses of the host's namespace.
     host: Mutex<Socket>,
     pool: Pool,
+    resolver: Resolver,
     defining: Mutex<()>,
     state: Mutex<State>,
     handed_out: Mutex<HandedOut>,
@@ -73,6 +75,7 @@ impl Networks {
             firewall: Firewall::new(format!("sampan-{short}"))?,
             host: Mutex::new(Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?),
             pool: Pool::start(config.ready)?,
+            resolver: Resolver::new(&config.dns)?,
             records: Records(db),
             defining: Mutex::new(()),
             state: Mutex::new(State::default()),
@@ -112,9 +115,12 @@ impl Networks {
 
     /// A container was renamed; what its endpoints tell follows.
     pub fn rename(&self, container: &str, name: &str) {
-        for endpoint in self.inner.state().endpoints.values_mut() {
-            if endpoint.container == container {
-                name.clone_into(&mut endpoint.container_name);
+        let mut state = self.inner.state();
+        let State { networks, endpoints, .. } = &mut *state;
+        for endpoint in endpoints.values_mut().filter(|endpoint| endpoint.container == container) {
+            name.clone_into(&mut endpoint.container_name);
+            if let Some(entry) = networks.get(&endpoint.network).filter(|entry| entry.network.has_dns()) {
+                self.inner.resolver.add_name(endpoint, entry.network.internal);
             }
         }
     }
@@ -171,6 +177,7 @@ impl Networks {
             mtu: network.mtu(),
             ipv6: network.ipv6,
             isolated: !network.icc(),
+            dns: network.has_dns(),
         }))
     }
 

@@ -1,10 +1,14 @@
 //! After a start: endpoints that live are taken over, elements of the table that belong to nobody go.
 
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
 use super::attach::published;
 use super::{Networks, State};
 use crate::endpoint::{Endpoint, EndpointId, Live};
 use crate::error::Result;
-use crate::network::Driver;
+use crate::network::{Driver, Network};
+use crate::sandbox;
 
 /// What `reconcile` found.
 #[derive(Debug, Default)]
@@ -22,23 +26,40 @@ impl Networks {
     /// before the first `attach`.
     pub fn reconcile(&self, live: Vec<Live>) -> Result<Reconciled> {
         let mut found = Reconciled::default();
-        let ports: Vec<_> = {
-            let mut state = self.inner.state();
-            for Live { endpoint, .. } in live {
-                match state.adopt(&endpoint) {
-                    Ok(()) => found.adopted.push(endpoint.id.clone()),
-                    Err(why) => found.lost.push((endpoint.id.clone(), why)),
+        for Live { endpoint, netns, dns } in live {
+            let adopted = self.inner.state().adopt(&endpoint);
+            match adopted {
+                Ok(network) => {
+                    self.hear_again(&network, &endpoint, netns, &dns);
+                    found.adopted.push(endpoint.id);
                 }
+                Err(why) => found.lost.push((endpoint.id, why)),
             }
-            state.endpoints.values().flat_map(published).collect()
-        };
+        }
+        let ports: Vec<_> = self.inner.state().endpoints.values().flat_map(published).collect();
         found.stale = self.inner.firewall.set_ports(&ports)?;
         Ok(found)
+    }
+
+    /// Names of an endpoint, and the sockets in its sandbox; without them the container goes on, but finds nobody.
+    fn hear_again(&self, network: &Network, endpoint: &Endpoint, netns: OwnedFd, servers: &[IpAddr]) {
+        if !network.has_dns() {
+            return;
+        }
+        self.inner.resolver.add_name(endpoint, network.internal);
+        if self.inner.resolver.listens(&endpoint.container) {
+            return;
+        }
+        let listening = sandbox::listen_in(netns.as_fd())
+            .and_then(|ears| self.inner.resolver.listen(&endpoint.container, servers, ears));
+        if let Err(error) = listening {
+            tracing::warn!(container = endpoint.container_name, %error, "no names in an adopted container");
+        }
     }
 }
 
 impl State {
-    fn adopt(&mut self, endpoint: &Endpoint) -> Result<(), String> {
+    fn adopt(&mut self, endpoint: &Endpoint) -> Result<Network, String> {
         let Some(entry) = self.networks.get_mut(&endpoint.network) else {
             return Err(format!("network {} not found", endpoint.network_name));
         };
@@ -55,10 +76,11 @@ impl State {
                 return Err(format!("address {addr} cannot be kept: {why:?}"));
             }
         }
+        let network = entry.network.clone();
         for host in self.ports.adopt(&endpoint.id, &endpoint.ports) {
             tracing::warn!(%host, container = endpoint.container_name, "published port was taken while no daemon ran");
         }
         self.endpoints.insert(endpoint.id.clone(), endpoint.clone());
-        Ok(())
+        Ok(network)
     }
 }

@@ -1,7 +1,7 @@
 //! A host in a namespace of its own, a machine outside, containers that are namespaces without processes.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 use std::sync::Arc;
@@ -156,6 +156,50 @@ impl Container {
         self.inside(|| fetch(from))
     }
 
+    /// Addresses that 127.0.0.11 gives for a name.
+    pub fn resolve(&self, name: &str) -> Vec<IpAddr> {
+        self.inside(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.send_to(&question(name), "127.0.0.11:53").unwrap();
+            let mut buffer = [0; 512];
+            let Ok((length, from)) = socket.recv_from(&mut buffer) else { return vec![] };
+            assert_eq!(from, "127.0.0.11:53".parse().unwrap(), "the answer comes from where it was asked");
+            last_address(name, &buffer[..length])
+        })
+    }
+
+    pub fn resolve_by_tcp(&self, name: &str) -> Vec<IpAddr> {
+        self.inside(|| {
+            let mut stream = TcpStream::connect("127.0.0.11:53").unwrap();
+            let question = question(name);
+            stream.write_all(&(question.len() as u16).to_be_bytes()).unwrap();
+            stream.write_all(&question).unwrap();
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut message).unwrap();
+            last_address(name, &message)
+        })
+    }
+
+    /// A name server inside that has one answer for everything, until the test ends.
+    pub fn answer_names(&self, addr: Ipv4Addr) {
+        let socket = self.inside(|| UdpSocket::bind((IpAddr::from(Ipv4Addr::UNSPECIFIED), 53)).unwrap());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 512];
+            socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            while let Ok((length, client)) = socket.recv_from(&mut buffer) {
+                let mut reply = buffer[..length].to_vec();
+                reply[2] |= 0x80;
+                reply[7] = 1;
+                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                reply.extend(addr.octets());
+                socket.send_to(&reply, client).unwrap();
+            }
+        });
+    }
+
     pub fn default_route(&self, gateway: IpAddr) {
         self.inside(|| run("ip", &["route", "add", "default", "via", &gateway.to_string()]));
     }
@@ -167,6 +211,27 @@ impl Container {
             std::fs::write("/proc/sys/net/ipv4/conf/all/route_localnet", "1").unwrap();
             run("ip", &["route", "add", "127.0.0.0/8", "via", &host.to_string()]);
         });
+    }
+}
+
+fn question(name: &str) -> Vec<u8> {
+    let mut message = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(label.len() as u8);
+        message.extend(label.bytes());
+    }
+    message.extend([0, 0, 1, 0, 1]);
+    message
+}
+
+/// The one address of an answer that has at most one.
+fn last_address(name: &str, message: &[u8]) -> Vec<IpAddr> {
+    assert_eq!(message[..2], [0xab, 0xcd]);
+    let records = &message[question(name).len()..];
+    match (message[7], records) {
+        (0, _) => vec![],
+        (1, [.., a, b, c, d]) => vec![Ipv4Addr::new(*a, *b, *c, *d).into()],
+        other => panic!("more than one answer: {other:?}"),
     }
 }
 
