@@ -6,7 +6,7 @@
 //! being in the database is garbage and goes at the next open.
 //!
 //! - [`tar`]: reading and writing tar streams, of untrusted origin
-//! - [`erofs`]: the tree of a layer and its encoding as an EROFS image
+//! - `tree`, `erofs`: the tree of a layer and its encoding as an EROFS image
 //! - [`ingest`]: the way of a layer into the store, under a lease
 //! - [`image`]: images, names, digests, history, removal
 //! - [`snapshot`]: writable layers and views; one trait, two implementations
@@ -18,7 +18,7 @@
 
 pub mod archive;
 mod db;
-pub mod erofs;
+mod erofs;
 mod error;
 pub mod image;
 pub mod ingest;
@@ -26,6 +26,7 @@ mod layer;
 pub mod snapshot;
 mod store;
 pub mod tar;
+mod tree;
 pub mod volume;
 
 pub use archive::{CommitRequest, CopyOptions, ImportRequest, Loaded, PathStat};
