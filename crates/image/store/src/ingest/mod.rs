@@ -1,13 +1,27 @@
 //! The way of layers and images into the store, under a lease.
 
-use std::io::Read;
+mod compression;
+mod pipeline;
+
+use std::{
+    fs::File,
+    io::Read,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use spec::{
     digest::{DiffId, Digest, ImageId},
+    image::ImageConfig,
     reference::Reference,
 };
 
-use crate::{Image, Result, Store};
+use crate::{
+    Error, Image, Result, Store,
+    error::Context,
+    layer::{LayerMeta, TAR},
+};
+
+pub(crate) use compression::decompress;
 
 /// What is known of a layer before its bytes arrive.
 #[derive(Clone, Debug, Default)]
@@ -53,30 +67,76 @@ pub struct ImageCommit {
 /// A lease: the layers it brought or asked for are not collected while it lives; what is not committed when it is
 /// dropped is gone. Shared by threads that fetch layers in parallel.
 pub struct Ingest {
-    _store: Store,
+    store: Store,
+    leased: Mutex<Vec<DiffId>>,
 }
 
 impl Store {
     /// Starts to bring something in.
     pub fn ingest(&self) -> Result<Ingest> {
-        todo!()
+        Ok(Ingest { store: self.clone(), leased: Mutex::default() })
     }
 }
 
 impl Ingest {
     /// Whether the layer is in the store; if it is, it stays while this ingest lives.
     pub fn has_layer(&self, layer: &DiffId) -> Result<bool> {
-        todo!("{layer}")
+        let here = self.store.layers().lease(layer);
+        if here {
+            self.leased().push(layer.clone());
+        }
+        Ok(here)
     }
 
     /// Brings a layer in, in one pass: verify, inflate, hash, write, index. Blocks; several may run in parallel.
     pub fn layer(&self, source: &LayerSource, reader: impl Read + Send) -> Result<DiffId> {
-        let _ = reader;
-        todo!("{source:?}")
+        let folder = self.store.temporary()?;
+        let tar_path = folder.path.join(TAR);
+        let tar = File::options().read(true).write(true).create_new(true).open(&tar_path).at("create", &tar_path)?;
+        let received = pipeline::receive(source, reader, &tar, &tar_path)?;
+        let meta = LayerMeta::new(&received.tree, received.tar_size);
+        self.store.inner.snapshotter.prepare_layer(&folder.path, &received.tree, &tar, received.tar_size)?;
+        meta.write(&folder.path)?;
+        File::open(&folder.path).and_then(|d| d.sync_all()).at("sync", &folder.path)?;
+        let diff_id = DiffId(received.diff_id);
+        self.store.layers().adopt(&diff_id, &folder.path, &self.store.layers_folder())?;
+        self.leased().push(diff_id.clone());
+        Ok(diff_id)
     }
 
     /// Makes the image visible, in one transaction. Its layers must have been brought in or be here.
     pub fn commit(&self, image: ImageCommit) -> Result<Image> {
-        todo!("{image:?}")
+        let invalid = |problem: String| Error::Config { what: "image configuration".to_owned(), problem };
+        let config: ImageConfig = serde_json::from_slice(&image.config).map_err(|e| invalid(e.to_string()))?;
+        for layer in &config.rootfs.diff_ids {
+            if !self.has_layer(layer)? {
+                return Err(Error::NoSuchLayer(layer.to_string()));
+            }
+        }
+        let limit = crate::snapshot::MAX_LAYERS;
+        if config.rootfs.diff_ids.len() > limit {
+            return Err(Error::TooManyLayers { count: config.rootfs.diff_ids.len(), limit });
+        }
+        self.store.record_image(&image, &config)
+    }
+
+    fn leased(&self) -> MutexGuard<'_, Vec<DiffId>> {
+        self.leased.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        let leased = std::mem::take(&mut *self.leased());
+        {
+            let mut layers = self.store.layers();
+            leased.iter().for_each(|id| layers.release(id));
+        }
+        if let Err(error) = self.store.collect() {
+            tracing::warn!(%error, "collecting after an ingest");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
