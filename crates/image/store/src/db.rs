@@ -25,12 +25,14 @@ pub(crate) const DIGESTS: Table = TableDefinition::new("store.digests");
 pub(crate) const MANIFESTS: Table = TableDefinition::new("store.manifests");
 /// `diff id` space `canonical repository` -> [`crate::Distribution`].
 pub(crate) const DISTRIBUTIONS: Table = TableDefinition::new("store.distributions");
+/// Digest of a blob -> diff id of the layer it was.
+pub(crate) const BLOBS: Table = TableDefinition::new("store.blobs");
 /// Snapshot key -> [`SnapshotRecord`].
 pub(crate) const SNAPSHOTS: Table = TableDefinition::new("store.snapshots");
 /// Volume name -> [`crate::Volume`].
 pub(crate) const VOLUMES: Table = TableDefinition::new("store.volumes");
 
-const ALL: [Table; 8] = [IMAGES, CONFIGS, TAGS, DIGESTS, MANIFESTS, DISTRIBUTIONS, SNAPSHOTS, VOLUMES];
+const ALL: [Table; 9] = [BLOBS, IMAGES, CONFIGS, TAGS, DIGESTS, MANIFESTS, DISTRIBUTIONS, SNAPSHOTS, VOLUMES];
 
 /// What is known of an image beside its configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -61,7 +63,8 @@ impl Db {
     pub fn open(database: Arc<Database>) -> Result<Db> {
         let db = Db(database);
         db.write("create tables", |tx| {
-            ALL.iter().try_for_each(|table| tx.open_table(*table).map(drop).map_err(|e| failed("create tables")(e.into())))
+            ALL.iter()
+                .try_for_each(|table| tx.open_table(*table).map(drop).map_err(|e| failed("create tables")(e.into())))
         })?;
         Ok(db)
     }

@@ -28,9 +28,6 @@ pub enum Error {
     /// No image of this name or id; the text is docker's.
     #[error("No such image: {0}")]
     NoSuchImage(String),
-    /// A short id that several images share.
-    #[error("ambiguous reference: {0:?} matches several images")]
-    AmbiguousId(String),
     /// A text that is no reference.
     #[error("{0}")]
     Reference(#[from] spec::reference::ReferenceError),
@@ -144,8 +141,7 @@ impl Error {
             | Error::SnapshotExists(_)
             | Error::VolumeExists(_)
             | Error::VolumeInUse { .. } => Kind::Conflict,
-            Error::AmbiguousId(_)
-            | Error::Reference(_)
+            Error::Reference(_)
             | Error::TagIsDigest
             | Error::DigestMismatch { .. }
             | Error::Decompress { .. }

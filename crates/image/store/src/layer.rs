@@ -11,12 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use spec::digest::DiffId;
 
-use crate::{
-    Error, Result,
-    error::Context,
-    tar::Scanner,
-    tree::Tree,
-};
+use crate::{Error, Result, error::Context, tar::Scanner, tree::Tree};
 
 /// The raw tar in a layer's folder.
 pub(crate) const TAR: &str = "layer.tar";

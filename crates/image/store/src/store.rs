@@ -28,7 +28,7 @@ use crate::{
 ///
 /// Locks: `layers` guards which layer folders exist and their leases, and is held while a folder is renamed into or
 /// out of its place, never while data is read or written. `configs` is a cache. Neither is taken inside a database
-/// transaction.
+/// transaction. `removals` is the outermost: it makes one removal of images wait for another.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
@@ -40,6 +40,7 @@ pub(crate) struct Inner {
     pub snapshotter: Box<dyn Snapshotter>,
     layers: Mutex<Layers>,
     pub configs: Mutex<HashMap<ImageId, Arc<ImageConfig>>>,
+    removals: Mutex<()>,
     next_temporary: AtomicU64,
 }
 
@@ -87,8 +88,9 @@ impl Store {
         let db = Db::open(db)?;
         let snapshotter = snapshot::choose(options.snapshotter, &root)?;
         let layers = Mutex::new(Layers::open(&root.join("layers"))?);
-        let (configs, next_temporary) = (Mutex::default(), AtomicU64::new(0));
-        let store = Store { inner: Arc::new(Inner { db, root, snapshotter, layers, configs, next_temporary }) };
+        let (configs, removals, next_temporary) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
+        let store =
+            Store { inner: Arc::new(Inner { db, root, snapshotter, layers, configs, removals, next_temporary }) };
         store.drop_stray_snapshots()?;
         store.drop_stray_volumes()?;
         store.collect()?;
@@ -149,6 +151,17 @@ impl Store {
     /// The layers, locked.
     pub(crate) fn layers(&self) -> MutexGuard<'_, Layers> {
         self.inner.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One removal of images at a time.
+    pub(crate) fn removals(&self) -> MutexGuard<'_, ()> {
+        self.inner.removals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops what is cached of images that are gone.
+    pub(crate) fn forget_configs(&self, gone: &[ImageId]) {
+        let mut configs = self.inner.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        configs.retain(|id, _| !gone.contains(id));
     }
 
     /// A layer that must be here.

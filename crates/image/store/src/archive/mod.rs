@@ -1,6 +1,8 @@
 //! Streams in and out: load, save, import, commit, export, and copies into and out of a root.
 
 mod changes;
+mod copy;
+pub(crate) mod walk;
 
 use std::{
     io::{Read, Write},

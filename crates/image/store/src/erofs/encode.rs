@@ -2,7 +2,7 @@
 
 use crate::{
     tar::{SparseMap, TarError},
-    tree::{Inode, Ino, Kind, Tree},
+    tree::{Ino, Inode, Kind, Tree},
 };
 
 use super::{
@@ -62,8 +62,7 @@ impl<'a> Plan<'a> {
     fn place(&mut self, ino: Ino, number: u32) -> Result<(), TarError> {
         let inode = self.tree.inode(ino);
         let xattr_bytes = xattr_bytes(attributes(inode));
-        let mut place =
-            Place { at: 0, xattr_bytes, layout: Layout::Plain, block: 0, size: 0, chunk_bits: 0, number };
+        let mut place = Place { at: 0, xattr_bytes, layout: Layout::Plain, block: 0, size: 0, chunk_bits: 0, number };
         let head = INODE + xattr_bytes;
         match &inode.kind {
             Kind::Directory(directory) => {
@@ -165,7 +164,11 @@ impl<'a> Plan<'a> {
         let raw = RawInode {
             layout: place.layout,
             xattr_bytes: place.xattr_bytes,
-            mode: inode.mode | file_mode(&inode.kind),
+            mode: match inode.kind {
+                // As the kernel makes them, whatever the archive says.
+                Kind::Symlink(_) => 0o120_777,
+                _ => inode.mode | file_mode(&inode.kind),
+            },
             size: place.size,
             data,
             ino: place.number,
@@ -294,4 +297,3 @@ fn file_type(kind: &Kind) -> u8 {
         Kind::Symlink(_) => 7,
     }
 }
-

@@ -118,7 +118,8 @@ pub(super) fn device_number(major: u32, minor: u32) -> u32 {
 
 /// Bytes of a set of attributes; 0 for none.
 pub(super) fn xattr_bytes<'a>(xattrs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
-    let bytes: usize = xattrs.map(|(name, value)| (4 + split_name(name).1.len() + value.len()).next_multiple_of(4)).sum();
+    let bytes: usize =
+        xattrs.map(|(name, value)| (4 + split_name(name).1.len() + value.len()).next_multiple_of(4)).sum();
     if bytes == 0 { 0 } else { bytes + 12 }
 }
 

@@ -6,7 +6,10 @@ mod pipeline;
 use std::{
     fs::File,
     io::Read,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use spec::{
@@ -69,12 +72,14 @@ pub struct ImageCommit {
 pub struct Ingest {
     store: Store,
     leased: Mutex<Vec<DiffId>>,
+    /// Something came in that may have to go again.
+    brought: AtomicBool,
 }
 
 impl Store {
     /// Starts to bring something in.
     pub fn ingest(&self) -> Result<Ingest> {
-        Ok(Ingest { store: self.clone(), leased: Mutex::default() })
+        Ok(Ingest { store: self.clone(), leased: Mutex::default(), brought: AtomicBool::new(false) })
     }
 }
 
@@ -99,6 +104,7 @@ impl Ingest {
         meta.write(&folder.path)?;
         File::open(&folder.path).and_then(|d| d.sync_all()).at("sync", &folder.path)?;
         let diff_id = DiffId(received.diff_id);
+        self.brought.store(true, Ordering::Relaxed);
         self.store.layers().adopt(&diff_id, &folder.path, &self.store.layers_folder())?;
         self.leased().push(diff_id.clone());
         Ok(diff_id)
@@ -131,6 +137,9 @@ impl Drop for Ingest {
         {
             let mut layers = self.store.layers();
             leased.iter().for_each(|id| layers.release(id));
+        }
+        if !self.brought.load(Ordering::Relaxed) {
+            return;
         }
         if let Err(error) = self.store.collect() {
             tracing::warn!(%error, "collecting after an ingest");

@@ -112,7 +112,11 @@ fn verify(what: &str, expected: Option<&Digest>, actual: Option<Digest>) -> Resu
 }
 
 /// Reads to the end, hashing if asked; a receiver that left is no error of this thread's.
-fn pump(mut stream: impl Read, mut hasher: Option<Hasher>, outputs: &[SyncSender<Piece>]) -> io::Result<Option<Digest>> {
+fn pump(
+    mut stream: impl Read,
+    mut hasher: Option<Hasher>,
+    outputs: &[SyncSender<Piece>],
+) -> io::Result<Option<Digest>> {
     loop {
         let piece = read_piece(&mut stream)?;
         if piece.is_empty() {

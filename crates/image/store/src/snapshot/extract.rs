@@ -15,8 +15,8 @@ use std::{
 };
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, linkat,
-    lsetxattr, makedev, mkdirat, mknodat, openat, openat2, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat,
+    linkat, lsetxattr, makedev, mkdirat, mknodat, openat, openat2, symlinkat, utimensat,
 };
 
 use super::overlay::open_directory;
@@ -42,7 +42,9 @@ pub(super) fn extract(tree: &Tree, tar: &File, folder: &Path) -> Result<()> {
             let name = OsStr::from_bytes(name);
             let child_path = path.join(name);
             match &paths[*child as usize] {
-                Some(existing) => linkat(&root, existing, &parent, name, AtFlags::empty()).at("link", folder.join(&child_path))?,
+                Some(existing) => {
+                    linkat(&root, existing, &parent, name, AtFlags::empty()).at("link", folder.join(&child_path))?
+                }
                 None => {
                     make(&parent, name, tree.inode(*child), tar).at("extract", folder.join(&child_path))?;
                     paths[*child as usize] = Some(child_path);

@@ -5,6 +5,7 @@
 //! attributes is put between the layers and the snapshot's upper directory.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::{
         fd::{AsFd, OwnedFd},
@@ -26,31 +27,60 @@ pub(super) fn folder(snapshot: &Path) -> PathBuf {
 
 /// Makes the tree in a snapshot's folder, and gives its upper directory the attributes of the image's root.
 pub(super) fn restore(snapshotter: &dyn Snapshotter, layers: &[Arc<Layer>], snapshot: &Path) -> Result<()> {
+    if let Some(described) = layers.iter().rev().find(|l| !is_implicit(l, "")) {
+        copy_attributes(&snapshotter.layer_root(described)?, "", &snapshot.join("upper"))?;
+    }
     let mut paths: Vec<&str> = layers.iter().flat_map(|l| l.meta.implicit.iter().map(String::as_str)).collect();
+    paths.retain(|path| !path.is_empty());
     paths.sort_unstable();
     paths.dedup();
-    let target = folder(snapshot);
-    let mut roots: Vec<Option<OwnedFd>> = layers.iter().map(|_| None).collect();
-    for path in paths {
-        let Some(index) = owner(layers, path) else { continue };
-        // The topmost layer that has the directory describes it: nothing to repair. The root is the upper's anyway.
-        let root = match &mut roots[index] {
-            Some(root) => root,
-            empty => empty.insert(snapshotter.layer_root(&layers[index])?),
-        };
-        copy_attributes(root, path, &if path.is_empty() { snapshot.join("upper") } else { target.join(path.trim_start_matches('/')) })?;
+    if paths.is_empty() {
+        return Ok(());
     }
-    if layers.iter().all(|l| !l.meta.implicit.iter().any(String::is_empty)) {
-        if let Some(top) = layers.last() {
-            copy_attributes(&snapshotter.layer_root(top)?, "", &snapshot.join("upper"))?;
+    let roots = layers.iter().map(|l| snapshotter.layer_root(l)).collect::<Result<Vec<_>>>()?;
+    let stack = Stack { layers, roots };
+    let mut wanted = BTreeSet::new();
+    for path in paths {
+        // Where the topmost layer that has it describes it, nothing is hidden.
+        if matches!(stack.described(path), Some((_, true))) {
+            wanted.extend(Path::new(path).ancestors().map(Path::to_path_buf).filter(|p| p.as_os_str() != "/"));
+        }
+    }
+    let target = folder(snapshot);
+    for path in wanted {
+        let text = path.to_string_lossy();
+        if let Some((index, _)) = stack.described(&text) {
+            copy_attributes(&stack.roots[index], &text, &target.join(text.trim_start_matches('/')))?;
         }
     }
     Ok(())
 }
 
-/// The topmost layer that may describe `path` itself.
-fn owner(layers: &[Arc<Layer>], path: &str) -> Option<usize> {
-    (0..layers.len()).rev().find(|i| !layers[*i].meta.implicit.iter().any(|p| p == path))
+fn is_implicit(layer: &Layer, path: &str) -> bool {
+    layer.meta.implicit.iter().any(|p| p == path)
+}
+
+struct Stack<'a> {
+    layers: &'a [Arc<Layer>],
+    roots: Vec<OwnedFd>,
+}
+
+impl Stack<'_> {
+    /// The topmost layer that describes a directory that is visible, and whether a layer above only passes through it.
+    fn described(&self, path: &str) -> Option<(usize, bool)> {
+        let mut hidden = false;
+        for (index, root) in self.roots.iter().enumerate().rev() {
+            let Ok(stat) = statat(root, path.trim_start_matches('/'), AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+                return None;
+            }
+            if !is_implicit(&self.layers[index], path) {
+                return Some((index, hidden));
+            }
+            hidden = true;
+        }
+        None
+    }
 }
 
 /// Copies the attributes of a layer's directory, where it has one, onto one made for it.

@@ -92,7 +92,8 @@ fn mount_here(lowers: &[PathBuf], writable: Option<&Writable>, point: &Path) -> 
     }
     let options = std::ffi::CString::new(options).map_err(io::Error::other).at("mount overlay on", point)?;
     mount("overlay", point, "overlay", flags, options.as_c_str()).at("mount overlay on", point)?;
-    open_tree(CWD, point, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC).at("detach overlay of", point)
+    open_tree(CWD, point, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+        .at("detach overlay of", point)
 }
 
 /// How a stack is mounted: what is writable, and which directories lie below, topmost first.
@@ -144,7 +145,8 @@ pub(super) fn make_empty(empty: &Path) -> Result<()> {
 
 /// An error of a kernel that lacks something, as opposed to a disk that fails.
 pub(super) fn lacks(error: &Error) -> bool {
-    let kinds = [rustix::io::Errno::INVAL, rustix::io::Errno::NODEV, rustix::io::Errno::NOSYS, rustix::io::Errno::OPNOTSUPP];
+    let kinds =
+        [rustix::io::Errno::INVAL, rustix::io::Errno::NODEV, rustix::io::Errno::NOSYS, rustix::io::Errno::OPNOTSUPP];
     match error {
         Error::Io { source, .. } => kinds.iter().any(|k| source.raw_os_error() == Some(k.raw_os_error())),
         _ => false,

@@ -42,12 +42,25 @@ pub(crate) struct Inode {
 pub(crate) enum Kind {
     Directory(Directory),
     /// Data at an offset of the tar.
-    File { offset: u64, size: u64 },
+    File {
+        offset: u64,
+        size: u64,
+    },
     /// Pieces of data at an offset of the tar.
-    Sparse { offset: u64, size: u64, map: Box<SparseMap> },
+    Sparse {
+        offset: u64,
+        size: u64,
+        map: Box<SparseMap>,
+    },
     Symlink(Box<[u8]>),
-    CharDevice { major: u32, minor: u32 },
-    BlockDevice { major: u32, minor: u32 },
+    CharDevice {
+        major: u32,
+        minor: u32,
+    },
+    BlockDevice {
+        major: u32,
+        minor: u32,
+    },
     Fifo,
     /// What the layers below have under this name is gone.
     Whiteout,
@@ -297,10 +310,9 @@ impl Tree {
         let parent = self.walk(entry, &parents, Missing::Stop)?.ok_or_else(missing)?;
         let ino = self.child(parent, name).ok_or_else(missing)?;
         match self.inode(ino).kind {
-            Kind::Directory(_) => Err(TarError::LinkDirectory {
-                entry: entry.name(),
-                target: String::from_utf8_lossy(target).into(),
-            }),
+            Kind::Directory(_) => {
+                Err(TarError::LinkDirectory { entry: entry.name(), target: String::from_utf8_lossy(target).into() })
+            }
             Kind::Whiteout => Err(missing()),
             _ => Ok(ino),
         }
@@ -399,7 +411,8 @@ fn xattrs(entry: &Entry) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TarError> {
 
 fn is_kept(name: &[u8]) -> bool {
     let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
-    let known = [b"user.".as_slice(), b"trusted.", b"security."].iter().any(|p| name.len() > p.len() && name.starts_with(p));
+    let known =
+        [b"user.".as_slice(), b"trusted.", b"security."].iter().any(|p| name.len() > p.len() && name.starts_with(p));
     let acl = name == b"system.posix_acl_access" || name == b"system.posix_acl_default";
     (known && !overlay) || acl
 }

@@ -1,0 +1,1 @@
+//! Copies into and out of a root.
