@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// A signal that was waiting.
@@ -55,6 +56,21 @@ pub fn wait(patience: Duration) -> io::Result<Option<Pending>> {
     // SAFETY: zeroed is a valid siginfo_t, and the kernel filled it in.
     let code = unsafe { info.assume_init() }.si_code;
     Ok(Some(Pending { number, from_kernel: code == SI_KERNEL }))
+}
+
+/// A descriptor that is readable while a blocked signal waits, for loops that wait for other things too.
+pub fn descriptor() -> io::Result<OwnedFd> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset initialises the set, which outlives the call of signalfd.
+    let fd = unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// `SI_KERNEL`, which the libc crate does not have for every target (`asm-generic/siginfo.h`).

@@ -90,6 +90,13 @@ pub fn all_capabilities() -> Vec<Capability> {
     numbered.filter(|(number, _)| mask >> number & 1 == 1).map(|(_, capability)| capability).collect()
 }
 
+/// The names of all capabilities that this program knows, as the specification writes them, in order.
+pub fn known_capabilities() -> Vec<String> {
+    let mut names: Vec<String> = BY_NUMBER.iter().map(|capability| format!("CAP_{capability}")).collect();
+    names.sort();
+    names
+}
+
 /// Paths hidden from the container. Those that this host does not have are left out by whoever mounts.
 pub fn masked_paths() -> Vec<String> {
     let mut paths: Vec<String> = [

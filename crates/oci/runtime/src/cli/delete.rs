@@ -1,0 +1,84 @@
+//! `delete`, and removing what is left of a container.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+
+use super::kill;
+use super::log::Log;
+use super::state::{State, Status, Store};
+use crate::error::{AtStep, Error, Result};
+use crate::hooks::{self, Point};
+
+#[derive(Args)]
+pub(super) struct Delete {
+    /// Kill the container first if it runs; fine if there is none
+    #[arg(short, long)]
+    force: bool,
+    /// Name of the container
+    id: String,
+}
+
+impl Delete {
+    pub(super) fn run(self, store: &Store, log: &Log) -> Result<()> {
+        let state = match store.load(&self.id) {
+            Err(Error::NotFound(_)) if self.force => return store.remove(&self.id),
+            result => result?,
+        };
+        match store.status(&state)? {
+            Status::Stopped | Status::Created => destroy(store, &state, log),
+            Status::Running | Status::Paused if self.force => destroy(store, &state, log),
+            other => Err(Error::WrongState { action: "delete", state: other.word() }),
+        }
+    }
+}
+
+/// Ends what runs, removes the control group and the state, and runs the poststop hooks. Goes on after an error and
+/// returns the first.
+pub(super) fn destroy(store: &Store, state: &State, log: &Log) -> Result<()> {
+    let ended = end(state);
+    let removed = match state.cgroup() {
+        Ok(Some(group)) => {
+            let deleted = group.delete();
+            group.delete_empty_parents();
+            deleted.map_err(Error::from)
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let forgotten = store.remove(&state.id);
+    hooks(state, Point::Poststop, "stopped", 0, log);
+    ended.and(removed).and(forgotten)
+}
+
+/// Kills the first process, and with it everything in its process namespace, and waits until it has gone.
+fn end(state: &State) -> Result<()> {
+    let Some(pidfd) = state.pidfd()? else { return Ok(()) };
+    kill::first(state, Signal::KILL)?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&second)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            result => return result.map(drop).at(|| "wait for the end of the container"),
+        }
+    }
+    Err(Error::step(format!("wait for the end of process {}", state.pid), rustix::io::Errno::TIMEDOUT))
+}
+
+/// Runs the hooks of a point after which nothing can be undone: a failure is only told.
+pub(super) fn hooks(state: &State, point: Point, status: &'static str, pid: i32, log: &Log) {
+    let plan = hooks::Plan {
+        hooks: state.spec.hooks().as_ref(),
+        id: &state.id,
+        bundle: &state.bundle,
+        annotations: state.spec.annotations().as_ref(),
+    };
+    if plan.any(&[point])
+        && let Err(error) = plan.run_for(point, status, pid)
+    {
+        log.warning(&error.to_string());
+    }
+}
