@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Signal;
 
 use super::kill;
 use super::log::Log;
@@ -56,7 +55,7 @@ pub(super) fn destroy(store: &Store, state: &State, log: &Log) -> Result<()> {
 /// Kills the first process, and with it everything in its process namespace, and waits until it has gone.
 fn end(state: &State) -> Result<()> {
     let Some(pidfd) = state.pidfd()? else { return Ok(()) };
-    kill::first(state, Signal::KILL)?;
+    kill::first(state, kill::KILL)?;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(10) {
         let second = Timespec { tv_sec: 1, tv_nsec: 0 };

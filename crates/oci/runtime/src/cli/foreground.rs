@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use crate::error::{AtStep, Result};
@@ -22,10 +22,7 @@ pub(super) fn wait(child: BorrowedFd<'_>, terminal: Option<OwnedFd>) -> Result<u
     let signals = sys::signals::descriptor().at(|| "watch signals")?;
     let mut relay = terminal.map(Relay::new).transpose()?;
     loop {
-        let mut fds = vec![
-            PollFd::new(&child, PollFlags::IN),
-            PollFd::new(&signals, PollFlags::IN),
-        ];
+        let mut fds = vec![PollFd::new(&child, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
         if let Some(relay) = &relay {
             fds.extend(relay.interest());
         }
@@ -67,8 +64,7 @@ fn reap(child: BorrowedFd<'_>) -> Result<u8> {
 
 fn pass_signals_on(child: BorrowedFd<'_>, relay: Option<&Relay>) -> Result<()> {
     while let Some(signal) = sys::signals::wait(std::time::Duration::ZERO).at(|| "take a signal")? {
-        let named = Signal::from_named_raw(signal.number);
-        match named {
+        match Signal::from_named_raw(signal.number) {
             Some(Signal::CHILD | Signal::URG | Signal::PIPE) => {}
             Some(Signal::WINCH) => {
                 if let Some(relay) = relay {
@@ -77,12 +73,11 @@ fn pass_signals_on(child: BorrowedFd<'_>, relay: Option<&Relay>) -> Result<()> {
             }
             // The terminal's own signals went to its whole foreground group, the process included, unless it has a
             // terminal of its own, where the keys arrive as bytes.
-            Some(_) if signal.from_kernel && relay.is_none() => {}
-            Some(signal) => match pidfd_send_signal(child, signal) {
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(errno) => Err(errno).at(|| "pass a signal on")?,
+            _ if signal.from_kernel && relay.is_none() => {}
+            _ => match sys::pidfd::send_signal(child, signal.number) {
+                Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+                result => result.at(|| "pass a signal on")?,
             },
-            None => {}
         }
     }
     Ok(())

@@ -1,10 +1,15 @@
 //! `kill`.
 
+use std::os::fd::OwnedFd;
+
 use clap::Args;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::state::{State, Status, Store};
 use crate::error::{AtStep, Error, Result};
+
+/// SIGKILL
+pub(super) const KILL: i32 = 9;
 
 #[derive(Args)]
 pub(super) struct Kill {
@@ -33,15 +38,12 @@ impl Kill {
 }
 
 /// Signals the first process; with it its process namespace goes.
-pub(super) fn first(state: &State, signal: Signal) -> Result<()> {
+pub(super) fn first(state: &State, signal: i32) -> Result<()> {
     if let Some(pidfd) = state.pidfd()? {
-        match pidfd_send_signal(&pidfd, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(errno) => return Err(Error::step(format!("signal process {}", state.pid), errno)),
-        }
+        send(&pidfd, state.pid, signal)?;
     }
     // What the v1 freezer holds dies only once it is let go; on v2 this changes nothing for the dead.
-    if signal == Signal::KILL
+    if signal == KILL
         && let Some(group) = state.cgroup()?
         && !matches!(group.freezer(), Ok(cgroup::Freezer::Thawed) | Err(_))
     {
@@ -50,38 +52,34 @@ pub(super) fn first(state: &State, signal: Signal) -> Result<()> {
     Ok(())
 }
 
-fn everyone(state: &State, signal: Signal) -> Result<()> {
+fn everyone(state: &State, signal: i32) -> Result<()> {
     let Some(group) = state.cgroup()? else { return first(state, signal) };
-    if signal == Signal::KILL {
+    if signal == KILL {
         return Ok(group.kill_all()?);
     }
     for pid in group.pids()? {
         let Some(number) = Pid::from_raw(pid) else { continue };
         let Ok(pidfd) = pidfd_open(number, PidfdFlags::empty()) else { continue };
         if group.pids()?.contains(&pid) {
-            match pidfd_send_signal(&pidfd, signal) {
-                Err(rustix::io::Errno::SRCH) => {}
-                result => result.at(|| format!("signal process {pid}"))?,
-            }
+            send(&pidfd, pid, signal)?;
         }
     }
     Ok(())
 }
 
-/// `15`, `TERM`, `SIGTERM`, `SIGRTMIN+3`, in any case.
-pub(super) fn parse(text: &str) -> Result<Signal> {
-    let invalid = || Error::Spec { field: "signal", problem: format!("unknown signal {text:?}") };
-    let number = match text.parse::<i32>() {
-        Ok(number) => number,
-        Err(_) => by_name(&text.to_ascii_uppercase()).ok_or_else(invalid)?,
-    };
-    // SAFETY is not at stake: any number up to the last real-time signal is one to the kernel.
-    Signal::from_named_raw(number).or_else(|| real_time(number)).ok_or_else(invalid)
+/// Fine if it has ended meanwhile.
+fn send(pidfd: &OwnedFd, pid: i32, signal: i32) -> Result<()> {
+    match sys::pidfd::send_signal(pidfd, signal) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Ok(()),
+        result => result.at(|| format!("signal process {pid}")),
+    }
 }
 
-fn real_time(number: i32) -> Option<Signal> {
-    let index = number.checked_sub(34)?;
-    (0..=30).contains(&index).then(|| Signal::rt(index)).flatten()
+/// `15`, `TERM`, `SIGTERM`, `SIGRTMIN+3`, in any case.
+pub(super) fn parse(text: &str) -> Result<i32> {
+    let number = text.parse::<i32>().ok().or_else(|| by_name(&text.to_ascii_uppercase()));
+    let number = number.filter(|number| (1..=64).contains(number));
+    number.ok_or_else(|| Error::Spec { field: "signal", problem: format!("unknown signal {text:?}") })
 }
 
 fn by_name(name: &str) -> Option<i32> {
@@ -113,8 +111,9 @@ mod tests {
 
     #[test]
     fn signals_by_name_and_number() {
-        for (text, number) in [("KILL", 9), ("sigterm", 15), ("15", 15), ("SIGRTMIN+3", 37), ("RTMAX", 64), ("IOT", 6)] {
-            assert_eq!(parse(text).unwrap().as_raw(), number, "{text}");
+        for (text, number) in [("KILL", 9), ("sigterm", 15), ("15", 15), ("SIGRTMIN+3", 37), ("RTMAX", 64), ("IOT", 6)]
+        {
+            assert_eq!(parse(text).unwrap(), number, "{text}");
         }
         for text in ["", "SIGNOPE", "0", "65", "RTMIN+x"] {
             assert!(parse(text).is_err(), "{text:?}");
