@@ -45,25 +45,25 @@ struct Cli {
 #[derive(Args)]
 struct Global {
     /// Folder for the state of containers (on a tmpfs)
-    #[arg(long, global = true, default_value = DEFAULT_ROOT)]
+    #[arg(long, default_value = DEFAULT_ROOT)]
     root: PathBuf,
     /// Say more
-    #[arg(long, global = true)]
+    #[arg(long)]
     debug: bool,
     /// Where errors and warnings go besides standard error
-    #[arg(long, global = true)]
+    #[arg(long)]
     log: Option<PathBuf>,
     /// text or json
-    #[arg(long, global = true, default_value = "text")]
+    #[arg(long, default_value = "text")]
     log_format: log::Format,
     /// Let systemd make the control groups (not built)
-    #[arg(long, global = true)]
+    #[arg(long)]
     systemd_cgroup: bool,
     /// Taken for compatibility: whether this is a rootless run is seen from the user id
-    #[arg(long, global = true, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL")]
     rootless: Option<String>,
     /// Taken for compatibility: there are no checkpoints
-    #[arg(long, global = true)]
+    #[arg(long)]
     criu: Option<PathBuf>,
     /// Print the version
     #[arg(short = 'v', long)]
