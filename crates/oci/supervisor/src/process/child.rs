@@ -243,7 +243,7 @@ impl Supervisor {
             Stage::Running { since } => (since, Instant::now(), now),
             Stage::Created(_) => (now, Instant::now(), now),
         };
-        let status = match child.pidfd.as_ref().map(|fd| exit_status(fd.as_fd())) {
+        let status = match child.pidfd.as_ref().map(|fd| exit_status(fd.as_fd(), child.pid)) {
             Some(Ok(status)) => status,
             Some(Err(_)) | None => Some(ExitStatus::Unknown),
         };
@@ -358,14 +358,29 @@ impl Supervisor {
 }
 
 /// How a process ended; `None` when that cannot be told yet.
-fn exit_status(pidfd: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
+fn exit_status(pidfd: BorrowedFd<'_>, pid: i32) -> io::Result<Option<ExitStatus>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     match waitid(WaitId::PidFd(pidfd), options) {
         Ok(status) => Ok(status.as_ref().map(from_wait)),
-        // Somebody else's child, or reaped already: the kernel keeps the code with the handle.
-        Err(rustix::io::Errno::CHILD) => Ok(sys::pidfd::exit_status(pidfd)?.map(from_raw)),
+        // Somebody else's child, or reaped already: the kernel keeps the code with the handle, once it is reaped.
+        Err(rustix::io::Errno::CHILD) => match (sys::pidfd::exit_status(pidfd), zombie_status(pidfd, pid)) {
+            (Ok(Some(status)), _) | (_, Some(status)) => Ok(Some(from_raw(status))),
+            (Ok(None), None) => Ok(None),
+            (Err(error), None) => Err(error),
+        },
         Err(error) => Err(error.into()),
     }
+}
+
+/// The wait status of a process that nobody has reaped yet: the last field of its `stat`.
+fn zombie_status(pidfd: BorrowedFd<'_>, pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let (state, code) = (fields.next()?, fields.next_back()?);
+    // Not reaped even now: so the number was its own, and nobody else's, when the file was read.
+    sys::pidfd::send_signal(pidfd, 0).ok()?;
+    if state == "Z" { code.parse().ok() } else { None }
 }
 
 fn from_wait(status: &WaitIdStatus) -> ExitStatus {

@@ -1,4 +1,8 @@
-//! Real containers through client and process, as root; in namespaces and a control group of their own.
+//! Real containers through client and process, as root; in control groups of their own.
+
+mod death;
+mod life;
+mod stage;
 
 #[test]
 fn the_process_wants_its_folder() {
