@@ -1,73 +1,204 @@
-//! What is there before and after: mounts, control groups, links, table elements, namespaces, processes, files.
+//! What is there before and after: mounts, control groups, links, table elements, namespaces, processes, descriptors, files.
 
 use crate::Sandbox;
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// Everything that a container could leave behind, by name.
-#[derive(Debug, PartialEq, Eq)]
+/// How long what ends by itself may take: namespaces, pools that fill up again, threads that wind down.
+const SETTLE: Duration = Duration::from_secs(8);
+
+/// Everything that a container, an image or a request could leave behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory {
-    pub mounts: BTreeSet<String>,
+    /// Mount points by mount namespace: the sandbox's, and those of our processes.
+    pub mounts: BTreeMap<String, Vec<String>>,
+    /// Control groups below the daemon's own, in every hierarchy.
     pub cgroups: BTreeSet<String>,
-    pub links: BTreeSet<String>,
+    /// Links by kind; their names may differ where a pool gives them out.
+    pub links: BTreeMap<String, usize>,
+    /// Elements and rules of all tables, without their counters.
     pub elements: BTreeSet<String>,
-    pub processes: usize,
+    /// Network namespaces that our processes are in or hold.
+    pub namespaces: usize,
+    /// Our processes, by their role.
+    pub processes: BTreeMap<String, usize>,
+    /// Open descriptors by the role of the process and what is open, where that has a name.
+    pub descriptors: BTreeMap<(String, String), usize>,
+    /// Files under the data and the exec root, the database apart.
     pub files: BTreeSet<String>,
 }
 
 impl Inventory {
-    /// Takes stock of a sandbox that has no container.
+    /// Takes stock of a sandbox.
     pub fn of(sandbox: &Sandbox) -> Self {
-        let lines = |line: &str| sandbox.shell(line).out.lines().map(str::to_string).collect();
-        let mut cgroups = BTreeSet::new();
-        for controller in std::fs::read_dir("/sys/fs/cgroup").expect("cgroups").flatten() {
-            folders(&controller.path(), 0, &mut |path| {
-                // a container's group is called by its 64 digits
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                if name.len() == 64 && mentions(sandbox, &name) {
-                    cgroups.insert(path.display().to_string());
-                }
-            });
+        let instance = instance(sandbox);
+        let mut pids = sandbox.processes(&[]);
+        pids.extend(contained(&instance));
+        let mut links = BTreeMap::new();
+        for line in sandbox.shell("ip -d -o link").out.lines() {
+            let kind = ["veth", "bridge", "loopback"].into_iter().find(|kind| line.contains(&format!(" {kind} ")));
+            *links.entry(kind.unwrap_or("other").to_owned()).or_default() += 1;
         }
         let mut files = BTreeSet::new();
         for folder in ["data", "run"] {
-            folders(&sandbox.path(folder), 0, &mut |path| {
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                // what belongs to a container is in a folder of its id
-                if name.len() == 64 && path.components().any(|part| part.as_os_str() == "containers") {
+            walk(&sandbox.path(folder), &mut |path| {
+                if path.extension().is_none_or(|extension| extension != "redb") {
                     files.insert(path.display().to_string());
                 }
             });
         }
+        let ruleset = sandbox.shell("nft -s list ruleset").out;
         Inventory {
-            mounts: lines("cat /proc/self/mountinfo | cut -d' ' -f5-"),
-            cgroups,
-            // pooled pairs come and go by themselves: what counts is links that are in use
-            links: lines(
-                "ip -o link show up type veth | cut -d: -f2 | cut -d@ -f1 | head -0; ip -o link show type bridge | cut -d: -f2",
-            ),
-            elements: lines(
-                "nft list ruleset | grep -E ':|dnat' | grep -vE 'type|policy|hook|chain|table|set |map |flags' | sort",
-            ),
-            processes: sandbox.processes(&[]).len(),
+            mounts: mounts(sandbox, &pids),
+            cgroups: cgroups(&instance),
+            links,
+            elements: ruleset.lines().map(|line| line.trim().to_owned()).collect(),
+            namespaces: namespaces(&pids),
+            processes: roles(&pids),
+            descriptors: descriptors(&pids),
             files,
         }
     }
-}
 
-/// Whether this sandbox has ever known the container.
-fn mentions(sandbox: &Sandbox, id: &str) -> bool {
-    sandbox.path("data/containers").join(id).exists() || sandbox.log().contains(id)
-}
-
-fn folders(path: &Path, depth: usize, found: &mut dyn FnMut(&Path)) {
-    if depth > 6 {
-        return;
+    /// Checks that everything is as it was, once what winds down by itself has done so.
+    #[track_caller]
+    pub fn is_back(&self, sandbox: &Sandbox) {
+        let start = Instant::now();
+        loop {
+            let now = Inventory::of(sandbox);
+            if now == *self {
+                return;
+            }
+            if start.elapsed() > SETTLE {
+                panic!("left behind or gone:\n{}", self.difference(&now).join("\n"));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
+
+    /// What is different, a line each.
+    fn difference(&self, now: &Inventory) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut compare = |what: &str, before: BTreeSet<String>, now: BTreeSet<String>| {
+            lines.extend(now.difference(&before).map(|more| format!("+ {what}: {more}")));
+            lines.extend(before.difference(&now).map(|less| format!("- {what}: {less}")));
+        };
+        fn shown<K: std::fmt::Debug, V: std::fmt::Debug>(map: &BTreeMap<K, V>) -> BTreeSet<String> {
+            map.iter().map(|(key, value)| format!("{key:?} {value:?}")).collect()
+        }
+        compare("mounts", shown(&self.mounts), shown(&now.mounts));
+        compare("cgroup", self.cgroups.clone(), now.cgroups.clone());
+        compare("links", shown(&self.links), shown(&now.links));
+        compare("element", self.elements.clone(), now.elements.clone());
+        compare("namespaces", [self.namespaces.to_string()].into(), [now.namespaces.to_string()].into());
+        compare("processes", shown(&self.processes), shown(&now.processes));
+        compare("descriptors", shown(&self.descriptors), shown(&now.descriptors));
+        compare("file", self.files.clone(), now.files.clone());
+        lines
+    }
+}
+
+/// Mount points as the sandbox's host and our processes see them.
+fn mounts(sandbox: &Sandbox, pids: &[u32]) -> BTreeMap<String, Vec<String>> {
+    let points = |table: &str| {
+        let mut points: Vec<String> =
+            table.lines().filter_map(|line| line.split(' ').nth(4)).map(str::to_owned).collect();
+        points.sort();
+        points
+    };
+    let mut found = BTreeMap::new();
+    found.insert("sandbox".to_owned(), points(&sandbox.shell("cat /proc/self/mountinfo").out));
+    let host = sandbox.shell("readlink /proc/self/ns/mnt").out;
+    for pid in pids {
+        let namespace = std::fs::read_link(format!("/proc/{pid}/ns/mnt")).unwrap_or_default();
+        if namespace.to_string_lossy() != host.trim() {
+            let table = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+            found.insert(role(*pid), points(&table));
+        }
+    }
+    found
+}
+
+/// What a daemon calls its groups by: the beginning of its id.
+fn instance(sandbox: &Sandbox) -> String {
+    let id = sandbox.docker(["info", "--format", "{{.ID}}"]).ok();
+    id.chars().filter(|c| c.is_ascii_hexdigit()).take(8).collect()
+}
+
+/// Processes in containers: those in a group of this daemon.
+fn contained(instance: &str) -> Vec<u32> {
+    let group = format!("/sampan/{instance}/");
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&group)))
+        .collect()
+}
+
+/// Groups below `/sampan/<instance>`, wherever the hierarchies are mounted.
+fn cgroups(instance: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
+        walk(&hierarchy.join("sampan").join(instance), &mut |path| {
+            if path.is_dir() {
+                found.insert(path.display().to_string());
+            }
+        });
+    }
+    found
+}
+
+/// Distinct network namespaces that processes are in or have open.
+fn namespaces(pids: &[u32]) -> usize {
+    let mut found = BTreeSet::new();
+    for pid in pids {
+        found.extend(std::fs::read_link(format!("/proc/{pid}/ns/net")));
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        found.extend(open.filter(|target| target.to_string_lossy().starts_with("net:[")));
+    }
+    found.len()
+}
+
+/// Descriptors by role and target. Sockets, pipes and the like have no name that lasts: they count by their kind.
+fn descriptors(pids: &[u32]) -> BTreeMap<(String, String), usize> {
+    let mut found = BTreeMap::new();
+    for pid in pids {
+        for entry in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let Ok(target) = std::fs::read_link(entry.path()) else { continue };
+            let target = target.to_string_lossy().into_owned();
+            // clients that keep a connection open are not ours to count
+            let kind = target.split(":[").next().unwrap_or_default().to_owned();
+            if kind != "socket" {
+                *found.entry((role(*pid), kind)).or_default() += 1;
+            }
+        }
+    }
+    found
+}
+
+fn roles(pids: &[u32]) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for pid in pids {
+        *found.entry(role(*pid)).or_default() += 1;
+    }
+    found
+}
+
+/// The first two words of a process's command line, without folders.
+fn role(pid: u32) -> String {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line).into_owned();
+    let words: Vec<&str> = line.split('\0').take(2).map(|word| word.rsplit('/').next().unwrap_or_default()).collect();
+    words.join(" ")
+}
+
+fn walk(path: &Path, found: &mut dyn FnMut(&Path)) {
     for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        found(&entry.path());
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found(&entry.path());
-            folders(&entry.path(), depth + 1, found);
+            walk(&entry.path(), found);
         }
     }
 }
