@@ -21,12 +21,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use netlink::nft::{
     Base, ChainType, CtKey, DataType, Element, Expr, Family, Hook, MetaKey, PayloadBase, SetSpec, Table, Verdict, reg,
 };
-use netlink::{Batch, Protocol, Request, Socket};
+use netlink::{Batch, Protocol, Request, Socket, conntrack};
 use rustix::io::Errno;
 
 use crate::error::{Result, netlink_error};
 use crate::network::{Subnet4, Subnet6};
-use crate::ports::BoundPort;
+use crate::ports::{BoundPort, Protocol::Udp};
 
 use DataType::{IfName, InetProto, InetService, Ipv4Addr as V4, Ipv6Addr as V6};
 
@@ -71,13 +71,16 @@ pub(crate) struct Published {
 pub(crate) struct Firewall {
     table: Table,
     socket: Mutex<Socket>,
+    connections: Mutex<Socket>,
 }
 
 impl Firewall {
     /// Opens the socket in the calling thread's namespace; nothing is changed yet.
     pub fn new(table: String) -> Result<Self> {
         let socket = Socket::open(Protocol::Netfilter).map_err(netlink_error("open nf_tables socket"))?;
-        Ok(Firewall { table: Table::new(Family::Inet, table), socket: Mutex::new(socket) })
+        let connections = Socket::open(Protocol::Conntrack).map_err(netlink_error("open conntrack socket"))?;
+        let table = Table::new(Family::Inet, table);
+        Ok(Firewall { table, socket: Mutex::new(socket), connections: Mutex::new(connections) })
     }
 
     /// Makes the table, or replaces its rules in one step, and leaves its elements as they are. A table of another
@@ -131,7 +134,17 @@ impl Firewall {
 
     /// Publishes ports, all or none.
     pub fn publish(&self, ports: &[Published]) -> Result<()> {
-        self.socket().run(&self.port_batch(ports, Table::add_elements)).map_err(netlink_error("publish ports"))
+        self.socket().run(&self.port_batch(ports, Table::add_elements)).map_err(netlink_error("publish ports"))?;
+        let udp: Vec<_> = ports.iter().filter(|one| one.port.protocol == Udp).map(|one| one.port.host.port()).collect();
+        if udp.is_empty() {
+            return Ok(());
+        }
+        // clients that never stopped sending would go on to where they were sent before
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = conntrack::forget_udp_to(&mut connections, &udp) {
+            tracing::warn!(%error, "UDP clients of a published port may have to wait before they reach it");
+        }
+        Ok(())
     }
 
     /// Withdraws ports, all or none; those that are not there are not missed.

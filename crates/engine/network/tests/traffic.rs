@@ -103,6 +103,27 @@ fn udp_is_published_too_and_ephemeral_ports_are_found() {
 }
 
 #[test]
+fn a_udp_client_that_never_stops_reaches_the_next_container() {
+    isolated(|| {
+        let world = World::new();
+        let request = || PortRequest { protocol: Protocol::Udp, ..publish(None, HostPorts::One(5353), 53) };
+        let client = world.outside.inside(|| std::net::UdpSocket::bind("0.0.0.0:0").unwrap());
+        let hear = |container: &Container| {
+            let server = container.inside(|| std::net::UdpSocket::bind("0.0.0.0:53").unwrap());
+            server.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            client.send_to(b"ping", (world.host_ip, 5353)).unwrap();
+            server.recv_from(&mut [0; 16]).is_ok()
+        };
+        let first = world.container("first", "bridge", &[request()]);
+        assert!(hear(&first));
+        world.detach(&first);
+        client.send_to(b"ping", (world.host_ip, 5353)).unwrap();
+        let second = world.container("second", "bridge", &[request()]);
+        assert!(hear(&second));
+    });
+}
+
+#[test]
 fn networks_are_isolated_and_internal_ones_lead_nowhere() {
     isolated(|| {
         let world = World::new();

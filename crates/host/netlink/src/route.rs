@@ -367,7 +367,7 @@ mod tests {
         let info = attributes(&request.body[16..]).find(18).unwrap();
         assert_eq!(attributes(info).find(1), Some(&b"veth\0"[..]));
         let peer = attributes(attributes(info).find(2).unwrap()).find(1).unwrap();
-        assert_eq!(peer[4..12], [2, 0, 0, 0, 1, 0, 0, 0], "index and flags of the far end");
+        assert_eq!(peer[4..8], [2, 0, 0, 0], "index of the far end");
         assert_eq!(attributes(&peer[16..]).find(3), Some(&b"eth0\0"[..]));
     }
 

@@ -37,6 +37,8 @@ pub enum Protocol {
     Route,
     /// nf_tables.
     Netfilter,
+    /// Tracked connections.
+    Conntrack,
 }
 
 /// One message to the kernel.
@@ -107,7 +109,7 @@ impl Socket {
     pub fn open(protocol: Protocol) -> Result<Self, Error> {
         let number = match protocol {
             Protocol::Route => netlink_sys::protocols::NETLINK_ROUTE,
-            Protocol::Netfilter => netlink_sys::protocols::NETLINK_NETFILTER,
+            Protocol::Netfilter | Protocol::Conntrack => netlink_sys::protocols::NETLINK_NETFILTER,
         };
         let mut inner = netlink_sys::Socket::new(number).map_err(failed("netlink socket"))?;
         inner.bind_auto().map_err(failed("bind netlink socket"))?;
@@ -128,7 +130,7 @@ impl Socket {
             return Ok(());
         }
         match self.protocol {
-            Protocol::Route => self.run_separately(batch),
+            Protocol::Route | Protocol::Conntrack => self.run_separately(batch),
             Protocol::Netfilter => self.run_transaction(batch),
         }
     }
