@@ -44,6 +44,8 @@ fn identity(exe: &File) -> io::Result<(u64, u64, i64)> {
 pub fn ensure() -> Result<()> {
     let exe = File::open(EXE).at(|| format!("open {EXE}"))?;
     if is_sealed(&exe).at(|| format!("look at {EXE}"))? {
+        // A program executed by descriptor is named after its number; the name is for people only.
+        let _ = rustix::thread::set_name(c"sampan");
         return Ok(());
     }
     let (device, inode, time) = identity(&exe).at(|| format!("look at {EXE}"))?;

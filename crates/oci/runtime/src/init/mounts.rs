@@ -119,6 +119,10 @@ fn new(
         let mode = rustix::fs::fstat(&target).at(|| step.name())?.st_mode & 0o7777;
         options.push(("mode".to_owned(), Some(format!("{mode:o}"))));
     }
+    if step.attrs.set & ATTR_RDONLY != 0 {
+        // The file system itself, too: a mount of it elsewhere would be writable again.
+        options.push(("ro".to_owned(), None));
+    }
     let tree = open_new(fstype, source, &options, step.attrs.set)
         .map_err(|(option, error)| Error::step(format!("{}{option}", step.name()), error))?;
     if step.copy_up && existed {

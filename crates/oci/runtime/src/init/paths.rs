@@ -39,7 +39,7 @@ pub(crate) fn mask(root: BorrowedFd<'_>, paths: &[PathBuf]) -> Result<()> {
             // One file system serves all: nothing can be written to it.
             Some(first) => copy(first.as_fd(), false).at(step)?,
             None => {
-                let options = [("nr_inodes".to_owned(), Some("2".to_owned()))];
+                let options = [("ro".to_owned(), None), ("nr_inodes".to_owned(), Some("2".to_owned()))];
                 open_new("tmpfs", Some("tmpfs"), &options, ATTR_RDONLY)
                     .map_err(|(detail, error)| Error::step(step() + &detail, error))?
             }
