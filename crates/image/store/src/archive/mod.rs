@@ -1,19 +1,24 @@
 //! Streams in and out: load, save, import, commit, export, and copies into and out of a root.
 
 mod changes;
-mod copy;
+mod copy_in;
+mod copy_out;
+mod create;
+mod load;
+mod manifests;
+mod resolve;
+mod save;
 pub(crate) mod walk;
 
-use std::{
-    io::{Read, Write},
-    os::fd::BorrowedFd,
-};
+use std::{io::Write, os::fd::BorrowedFd};
 
-use spec::{digest::ImageId, image::ImageConfig, platform::Platform, reference::Reference};
+use spec::{digest::ImageId, platform::Platform, reference::Reference};
 
-use crate::{Image, Result, Store};
+use crate::Result;
 
 pub use changes::apply_changes;
+pub use copy_in::copy_in;
+pub use copy_out::{copy_out, stat_path};
 
 /// What `load` brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,53 +87,7 @@ pub struct CopyOptions {
     pub owner: Option<(u32, u32)>,
 }
 
-/// Archives of images.
-impl Store {
-    /// Reads a docker archive or an OCI layout, in any compression, and adds its images.
-    pub fn load(&self, reader: impl Read + Send) -> Result<Vec<Loaded>> {
-        let _ = reader;
-        todo!()
-    }
-
-    /// Writes images, by name or id, as an OCI layout with docker's `manifest.json` beside it.
-    pub fn save(&self, names: &[String], writer: impl Write) -> Result<()> {
-        let _ = writer;
-        todo!("{names:?}")
-    }
-
-    /// Makes an image of one layer from the tar of a root file system, in any compression.
-    pub fn import(&self, reader: impl Read + Send, request: &ImportRequest) -> Result<Image> {
-        let _ = reader;
-        todo!("{request:?}")
-    }
-
-    /// Makes an image of a snapshot's image and its writable layer.
-    pub fn commit(&self, key: &str, request: &CommitRequest) -> Result<Image> {
-        todo!("{key} {request:?}")
-    }
-}
-
 /// Writes everything below `root` (the descriptor of a directory) as one tar.
 pub fn export(root: BorrowedFd<'_>, writer: impl Write) -> Result<()> {
-    let _ = writer;
-    todo!("{root:?}")
+    walk::write_root(root, writer)
 }
-
-/// What `path` is, every link resolved within `root`, the last one not followed.
-pub fn stat_path(root: BorrowedFd<'_>, path: &str) -> Result<PathStat> {
-    todo!("{root:?} {path}")
-}
-
-/// Writes `path` and everything below it as a tar whose entries start with its last component.
-pub fn copy_out(root: BorrowedFd<'_>, path: &str, writer: impl Write) -> Result<PathStat> {
-    let _ = writer;
-    todo!("{root:?} {path}")
-}
-
-/// Unpacks a tar, in any compression, into the directory `path`; nothing is written outside of `root`.
-pub fn copy_in(root: BorrowedFd<'_>, path: &str, reader: impl Read, options: CopyOptions) -> Result<()> {
-    let _ = reader;
-    todo!("{root:?} {path} {options:?}")
-}
-
-const _: fn(&ImageConfig) = |_| {};

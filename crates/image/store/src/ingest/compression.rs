@@ -42,14 +42,24 @@ const START: usize = 6;
 /// Reads the start of a stream; gives it back with the rest behind it.
 pub(crate) fn recognise<R: Read>(mut stream: R, what: &str) -> Result<(Compression, impl Read + use<R>)> {
     let mut start = Vec::with_capacity(START);
-    let read = (&mut stream).take(START as u64).read_to_end(&mut start);
-    read.map_err(|source| Error::Stream { action: "read stream", source })?;
+    (&mut stream).take(START as u64).read_to_end(&mut start).map_err(|source| stream_failed(what, source))?;
     let compression = Compression::of(&start, what)?;
     Ok((compression, Cursor::new(start).chain(stream)))
 }
 
+/// The other end of the stream failed; an archive around the layer that is damaged says so itself.
+pub(super) fn stream_failed(what: &str, source: io::Error) -> Error {
+    match source.downcast::<crate::tar::TarError>() {
+        Ok(source) => Error::Tar { what: what.to_owned(), source },
+        Err(source) => Error::Stream { action: "read layer", source },
+    }
+}
+
 /// A reader of what a compressed stream holds.
-pub(crate) fn inflater<'a>(compression: Compression, stream: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+pub(crate) fn inflater<'a>(
+    compression: Compression,
+    stream: impl BufRead + Send + 'a,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
     Ok(match compression {
         Compression::None => Box::new(stream),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(stream)),
@@ -58,7 +68,7 @@ pub(crate) fn inflater<'a>(compression: Compression, stream: impl BufRead + 'a) 
 }
 
 /// A reader of a stream in any compression.
-pub(crate) fn decompress<'a, R: Read + 'a>(stream: R, what: &str) -> Result<Box<dyn Read + 'a>> {
+pub(crate) fn decompress<'a, R: Read + Send + 'a>(stream: R, what: &str) -> Result<Box<dyn Read + Send + 'a>> {
     let (compression, stream) = recognise(stream, what)?;
     let stream = BufReader::with_capacity(1 << 17, stream);
     inflater(compression, stream).map_err(|source| Error::Stream { action: "start decompressing", source })

@@ -23,7 +23,7 @@ use spec::digest::{Digest, Hasher};
 
 use super::{
     LayerSource,
-    compression::{Compression, inflater, recognise},
+    compression::{Compression, inflater, recognise, stream_failed},
 };
 use crate::{Error, Result, error::Context, tar::Scanner, tree::Tree};
 
@@ -89,14 +89,6 @@ fn what(source: &LayerSource) -> String {
         (_, Some(digest), _) => format!("layer {digest}"),
         (_, _, Some(diff_id)) => format!("layer {diff_id}"),
         _ => "layer".to_owned(),
-    }
-}
-
-/// The other end of the stream failed; an archive around the layer that is damaged says so itself.
-fn stream_failed(what: &str, source: io::Error) -> Error {
-    match source.downcast::<crate::tar::TarError>() {
-        Ok(source) => Error::Tar { what: what.to_owned(), source },
-        Err(source) => Error::Stream { action: "read layer", source },
     }
 }
 

@@ -238,6 +238,11 @@ impl Store {
         rows.into_iter().map(info).collect()
     }
 
+    /// The layers a snapshot lies over, lowest first.
+    pub fn snapshot_layers(&self, key: &str) -> Result<Vec<DiffId>> {
+        Ok(self.snapshot(key)?.layers)
+    }
+
     fn snapshot(&self, key: &str) -> Result<SnapshotRecord> {
         let view: View = self.inner.db.read()?;
         view.get(SNAPSHOTS, key)?.ok_or_else(|| Error::NoSuchSnapshot(key.to_owned()))

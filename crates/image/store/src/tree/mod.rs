@@ -4,12 +4,12 @@
 //! resolved here and never by the kernel: nothing in an archive can reach outside of the root. Whiteouts become what
 //! overlayfs wants: character devices 0:0 and opaque directories.
 
-mod path;
+pub(crate) mod path;
 
 use std::collections::BTreeMap;
 
 use crate::tar::{Entry, EntryKind, EntrySink, SparseMap, TarError};
-use path::{Cleaned, clean};
+pub(crate) use path::{Cleaned, clean};
 
 /// Index of an inode in its tree.
 pub(crate) type Ino = u32;

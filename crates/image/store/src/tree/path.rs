@@ -6,14 +6,14 @@ const NAME_MAX: usize = 255;
 const PATH_MAX: usize = 4096;
 
 /// A path in components, without `.` and `..`.
-pub(super) struct Cleaned<'a> {
+pub(crate) struct Cleaned<'a> {
     pub parents: Vec<&'a [u8]>,
     /// Nothing for the root itself.
     pub name: Option<&'a [u8]>,
 }
 
 /// Splits a path; a leading slash means the root of the archive.
-pub(super) fn clean(path: &[u8]) -> Result<Cleaned<'_>, TarError> {
+pub(crate) fn clean(path: &[u8]) -> Result<Cleaned<'_>, TarError> {
     let entry = || String::from_utf8_lossy(path).into_owned();
     if path.contains(&0) {
         return Err(TarError::NulInName { entry: entry() });
@@ -37,7 +37,7 @@ pub(super) fn clean(path: &[u8]) -> Result<Cleaned<'_>, TarError> {
 }
 
 /// Refuses relative links that rise above the root from a directory `depth` levels below it, as docker does.
-pub(super) fn check_symlink(entry: &Entry, target: &[u8], depth: usize) -> Result<(), TarError> {
+pub(crate) fn check_symlink(entry: &Entry, target: &[u8], depth: usize) -> Result<(), TarError> {
     let outside = || TarError::LinkOutside { entry: entry.name(), target: String::from_utf8_lossy(target).into() };
     if target.is_empty() {
         return Err(TarError::LinkMissing { entry: entry.name(), target: String::new() });

@@ -1,1 +1,0 @@
-//! Copies into and out of a root.
