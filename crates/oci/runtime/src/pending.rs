@@ -241,23 +241,51 @@ impl Created {
         }
         failure
     }
+
+    /// Like [`Created::start`], but does not wait: poll [`Created::as_fd`] for reading and ask [`Created::started`].
+    pub fn begin_start(&self) -> Result<()> {
+        say_start(&self.channel)
+    }
+
+    /// Whether a begun start is over; on failure the process is about to end by itself.
+    pub fn started(&self) -> Result<bool> {
+        match self.channel.try_receive() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            result => hear_start(result.at(|| "hear of the start")?).map(|()| true),
+        }
+    }
+}
+
+impl AsFd for Created {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
 }
 
 /// Says start, and hears how it went.
 pub(crate) fn start_over(channel: &Channel) -> Result<()> {
-    let gone = |status: String| Error::InitDied { during: "its start", status };
+    say_start(channel)?;
+    hear_start(channel.receive().at(|| "hear of the start")?)
+}
+
+fn say_start(channel: &Channel) -> Result<()> {
     match channel.send(&Message::Start) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            return Err(gone("it ended before".to_owned()));
-        }
-        result => result.at(|| "start the container's process")?,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(died_before_start("it ended before".to_owned())),
+        result => result.at(|| "start the container's process"),
     }
-    match channel.receive().at(|| "hear of the start")? {
+}
+
+fn hear_start(message: Option<Message>) -> Result<()> {
+    match message {
         // Closed by the execution.
         None => Ok(()),
         Some(Message::Failed(error)) => Err(error),
-        Some(other) => Err(gone(format!("it answered {other:?}"))),
+        Some(other) => Err(died_before_start(format!("it answered {other:?}"))),
     }
+}
+
+fn died_before_start(status: String) -> Error {
+    Error::InitDied { during: "its start", status }
 }
 
 /// Kills a child and takes its status, as a text.

@@ -33,6 +33,8 @@ pub(crate) struct Stdio {
     logger: Logger,
     feeds: Vec<Feed>,
     blocked: Vec<u64>,
+    /// There was no memory for what a pipe holds.
+    starved: bool,
     /// Descriptors that are done with; the poller removes them before they are closed.
     retired: Vec<OwnedFd>,
     /// Feeds that have ended since they were last asked for.
@@ -72,7 +74,7 @@ pub(crate) enum Role {
 pub(crate) struct Wants {
     /// Read these outputs (on a terminal, the first stands for the master).
     pub(crate) read: [bool; 2],
-    /// The terminal has hung up although the process lives: look again later.
+    /// The terminal has hung up although the process lives, or memory is short: look again later.
     pub(crate) retry: bool,
     /// Feeds that wait for room.
     pub(crate) blocked: Vec<u64>,
@@ -92,6 +94,7 @@ impl Stdio {
             logger: Logger::new(log)?,
             feeds: Vec::new(),
             blocked: Vec::new(),
+            starved: false,
             retired: Vec::new(),
             ended_feeds: Vec::new(),
         };
@@ -150,6 +153,7 @@ impl Stdio {
             logger: Logger::adopt(log, journal, ends)?,
             feeds: Vec::new(),
             blocked: Vec::new(),
+            starved: false,
             retired: Vec::new(),
             ended_feeds: Vec::new(),
         })
@@ -280,15 +284,15 @@ impl Stdio {
 
     /// What to poll for.
     pub(crate) fn wants(&self) -> Wants {
-        let held_back = !self.blocked.is_empty();
+        let wait = !self.blocked.is_empty() || self.starved;
         let hung_up = self.terminal.as_ref().is_some_and(|t| t.hung_up);
         let open = |index: usize| {
             let output: Option<&Output> = self.outputs[index].as_ref();
             output.is_some_and(|output| output.pipe.is_some())
         };
         Wants {
-            read: [open(0) && !held_back && !hung_up, open(1) && !held_back],
-            retry: hung_up && open(0),
+            read: [open(0) && !wait && !hung_up, open(1) && !wait],
+            retry: (hung_up && open(0)) || self.starved,
             blocked: self.blocked.clone(),
         }
     }
@@ -312,6 +316,7 @@ impl Stdio {
             terminal.hung_up = !terminal.relay();
             hung_up = terminal.hung_up;
         }
+        self.starved = false;
         let mut moved = false;
         for (index, output) in self.outputs.iter_mut().enumerate() {
             let Some(output) = output else { continue };
@@ -323,8 +328,8 @@ impl Stdio {
                 }
                 Ok(Fill::Empty) => {}
                 Ok(Fill::End) => self.retired.extend(output.pipe.take()),
-                // No memory for the spool now: the bytes wait in the pipe.
-                Err(_) => {}
+                // The bytes wait in the pipe.
+                Err(_) => self.starved = true,
             }
         }
         moved

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rustix::event::epoll::EventFlags;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
-use super::create::Preparation;
+use super::create::{Preparation, Starting};
 use super::poll::{Poll, Token};
 use super::table::{Caller, Supervisor, Timer};
 use crate::stdio::Stdio;
@@ -21,8 +21,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How long the exit code of a process that is somebody else's child is asked for.
 const REAP: Duration = Duration::from_secs(5);
 const REAP_INTERVAL: Duration = Duration::from_millis(10);
-/// How often a terminal that has hung up is looked at again.
-const TERMINAL: Duration = Duration::from_millis(100);
+/// How often output that cannot be taken now is looked at again.
+const OUTPUT: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub(super) struct Child {
@@ -51,6 +51,8 @@ pub(super) enum Stage {
     Preparing(Box<Preparation>),
     /// It waits for its start. After a take-over there is nothing left to start it with.
     Created(Option<Box<runtime::Created>>),
+    /// It was told to start and has not executed its program yet.
+    Starting(Box<Starting>),
     /// The program runs.
     Running { since: Timestamp },
     /// It has ended; its exit code or its last output is still to come.
@@ -91,11 +93,16 @@ impl Child {
     pub(super) fn state(&self) -> Option<ProcessState> {
         match self.stage {
             Stage::Preparing(_) => None,
-            Stage::Created(_) => Some(ProcessState::Created { pid: self.pid }),
+            Stage::Created(_) | Stage::Starting(_) => Some(ProcessState::Created { pid: self.pid }),
             Stage::Running { since } => Some(ProcessState::Running { pid: self.pid, since }),
             Stage::Ending { ran, .. } => Some(ProcessState::Running { pid: self.pid, since: ran }),
             Stage::Exited(exit) => Some(ProcessState::Exited(exit)),
         }
+    }
+
+    /// It is being made for this connection.
+    pub(super) fn is_prepared_for(&self, connection: u32) -> bool {
+        matches!(&self.stage, Stage::Preparing(preparation) if preparation.caller.connection == connection)
     }
 
     /// Registers what can be waited for; called once the pidfd is known.
@@ -114,7 +121,7 @@ impl Child {
         Ok(())
     }
 
-    /// Registers outputs and attachments as they are wanted now; tells whether a terminal is to be tried again later.
+    /// Registers outputs and attachments as they are wanted now; tells whether one is to be tried again later.
     pub(super) fn poll_output(&mut self, id: u32, poll: &Poll) -> bool {
         for fd in self.stdio.take_retired() {
             poll.remove(fd.as_fd());
@@ -187,7 +194,7 @@ impl Supervisor {
         }
         let ending = matches!(child.stage, Stage::Ending { .. });
         if child.poll_output(id, &self.poll) && !ending {
-            self.after(TERMINAL, Timer::Terminal(id));
+            self.after(OUTPUT, Timer::Output(id));
         }
         self.tell_of_output(id);
         if ending {
@@ -231,13 +238,15 @@ impl Supervisor {
 
     /// A process has ended, or its exit code is asked for once more.
     pub(super) fn ended(&mut self, id: u32) {
+        // Whether it had executed its program, and why not, is told by its control socket.
+        self.hear_start(id);
         let Some(child) = self.children.get_mut(&id) else {
             return;
         };
         let now = Timestamp::now();
         let (ran, since, at) = match child.stage {
             // Its own report comes over its control socket.
-            Stage::Preparing(_) | Stage::Exited(_) => return,
+            Stage::Preparing(_) | Stage::Starting(_) | Stage::Exited(_) => return,
             Stage::Ending { status: Some(_), .. } => return,
             Stage::Ending { ran, since, at, .. } => (ran, since, at),
             Stage::Running { since } => (since, Instant::now(), now),
@@ -273,8 +282,7 @@ impl Supervisor {
         child.stdio.drain(give_up, &mut self.scratch);
         if !child.stdio.ended() {
             child.poll_output(id, &self.poll);
-            let scheduled = self.timers.iter().any(|(_, t)| *t == Timer::Drain(id));
-            if !scheduled && first {
+            if first {
                 self.after(DRAIN, Timer::Drain(id));
             }
             return;

@@ -21,7 +21,7 @@ use spec::runtime::{PosixRlimitBuilder, PosixRlimitType, Process};
 
 use super::child::{Child, Stage};
 use super::poll::Token;
-use super::request::{failed, refused};
+use super::request::{failed, no_such, refused};
 use super::table::{Caller, Supervisor};
 use crate::error::ErrorKind;
 use crate::stdio::Stdio;
@@ -32,8 +32,16 @@ use crate::wire::{CreateHead, ExecHead, Failure, Notice, Reply};
 pub(super) struct Preparation {
     /// Taken out while it is asked to go on.
     pending: Option<runtime::Pending>,
-    caller: Caller,
+    pub(super) caller: Caller,
     observer: Option<OwnedFd>,
+}
+
+/// A process that was told to start, and what is answered when it has.
+pub(super) struct Starting {
+    created: Box<runtime::Created>,
+    caller: Caller,
+    reply: Reply,
+    fds: Vec<OwnedFd>,
 }
 
 impl Supervisor {
@@ -109,7 +117,7 @@ impl Supervisor {
             return;
         };
         let Stage::Preparing(preparation) = &mut child.stage else {
-            return;
+            return self.hear_start(id);
         };
         let Some(pending) = preparation.pending.take() else {
             return;
@@ -133,14 +141,17 @@ impl Supervisor {
         }
     }
 
-    /// Executes a created process's program.
-    pub(super) fn start(&mut self, key: &ProcessKey) -> Result<(), Failure> {
-        let Some((id, child)) = self.keys.get(key).copied().and_then(|id| {
-            let child = self.children.get_mut(&id)?;
-            Some((id, child))
-        }) else {
-            return Err(refused(ErrorKind::NotFound, format!("no such process: {key}")));
+    /// Begins to execute a created container's program; the answer comes when it has.
+    pub(super) fn start(&mut self, caller: Caller, key: &ProcessKey) -> Result<(), Failure> {
+        let id = self.keys.get(key).copied().ok_or_else(|| no_such(key))?;
+        self.begin_start(id, caller, Reply::Done, Vec::new())
+    }
+
+    fn begin_start(&mut self, id: u32, caller: Caller, reply: Reply, fds: Vec<OwnedFd>) -> Result<(), Failure> {
+        let Some(child) = self.children.get_mut(&id) else {
+            return Err(refused(ErrorKind::NotFound, "no such process"));
         };
+        let key = &child.key;
         let created = match &mut child.stage {
             Stage::Created(Some(created)) => created,
             Stage::Created(None) => {
@@ -148,20 +159,55 @@ impl Supervisor {
                 return Err(refused(ErrorKind::Conflict, message));
             }
             Stage::Preparing(_) => return Err(refused(ErrorKind::Conflict, format!("{key} is not created yet"))),
-            Stage::Running { .. } | Stage::Ending { .. } => {
+            Stage::Starting(_) | Stage::Running { .. } | Stage::Ending { .. } => {
                 return Err(refused(ErrorKind::Conflict, format!("{key} is started already")));
             }
             Stage::Exited(_) => return Err(refused(ErrorKind::Conflict, format!("{key} has ended"))),
         };
-        if let Err(error) = created.start() {
-            self.ended(id);
-            return Err(failed(&error));
+        created.begin_start().map_err(|error| failed(&error))?;
+        self.poll
+            .add(created.as_fd(), Token::Pending(id), EventFlags::IN)
+            .map_err(|error| refused(ErrorKind::Internal, format!("poll {key}: {error}")))?;
+        if let Stage::Created(Some(created)) = std::mem::replace(&mut child.stage, Stage::Created(None)) {
+            child.stage = Stage::Starting(Box::new(Starting { created, caller, reply, fds }));
         }
-        let (pid, since) = (child.pid, Timestamp::now());
-        child.stage = Stage::Running { since };
-        let state = ProcessState::Running { pid, since };
-        self.tell(&Notice::Changed { key: key.clone(), state });
         Ok(())
+    }
+
+    /// A process that was told to start has executed its program, or has failed to.
+    pub(super) fn hear_start(&mut self, id: u32) {
+        let Some(child) = self.children.get_mut(&id) else {
+            return;
+        };
+        let Stage::Starting(starting) = &child.stage else {
+            return;
+        };
+        let outcome = match starting.created.started() {
+            Ok(false) => return,
+            Ok(true) => Ok(()),
+            Err(error) => Err(failed(&error)),
+        };
+        self.poll.remove(starting.created.as_fd());
+        let Stage::Starting(starting) = std::mem::replace(&mut child.stage, Stage::Created(None)) else {
+            return;
+        };
+        let Starting { caller, reply, fds, .. } = *starting;
+        let key = child.key.clone();
+        match outcome {
+            Ok(()) => {
+                let (pid, since) = (child.pid, Timestamp::now());
+                child.stage = Stage::Running { since };
+                self.tell(&Notice::Changed { key, state: ProcessState::Running { pid, since } });
+                self.answer(caller, Ok(reply), fds);
+            }
+            Err(failure) => {
+                // The end of the process itself is told by its handle.
+                if key.exec.is_some() {
+                    self.forget_at_exit(id);
+                }
+                self.answer(caller, Err(failure), Vec::new());
+            }
+        }
     }
 
     /// It sleeps before its start: from now on its end is watched and daemons hold duplicates.
@@ -190,13 +236,16 @@ impl Supervisor {
             return self.abandon(id, caller, refused(ErrorKind::Internal, format!("hold {key}: {error}")));
         }
         self.tell_hold(id);
-        if is_exec && let Err(failure) = self.start(&key) {
-            self.forget_at_exit(id);
-            return self.answer(caller, Err(failure), Vec::new());
-        }
         let pid = self.children.get(&id).map_or(0, |child| child.pid);
         let reply = Reply::Created { pid, attached: observer.is_some(), warnings };
-        self.answer(caller, Ok(reply), observer.into_iter().collect());
+        let fds = observer.into_iter().collect();
+        if !is_exec {
+            return self.answer(caller, Ok(reply), fds);
+        }
+        if let Err(failure) = self.begin_start(id, caller, reply, fds) {
+            self.forget_at_exit(id);
+            self.answer(caller, Err(failure), Vec::new());
+        }
     }
 
     /// Gives a process up that never came to its start.

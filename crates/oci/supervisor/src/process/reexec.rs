@@ -65,7 +65,7 @@ impl Supervisor {
     /// Executes the next program if one is wanted and nothing is under way; returns when that fails.
     pub(super) fn upgrade_when_calm(&mut self) {
         let busy = |stage: &Stage| match stage {
-            Stage::Preparing(_) | Stage::Created(Some(_)) => true,
+            Stage::Preparing(_) | Stage::Created(Some(_)) | Stage::Starting(_) => true,
             Stage::Created(None) | Stage::Running { .. } | Stage::Ending { .. } | Stage::Exited(_) => false,
         };
         if self.upgrade.is_none()

@@ -17,7 +17,7 @@ impl Supervisor {
             Request::Exec(head) => self.exec(caller, *head).map(|()| None),
             Request::Start { container } => {
                 let key = ProcessKey::container(container);
-                self.start(&key).map(|()| Some(Reply::Done))
+                self.start(caller, &key).map(|()| None)
             }
             Request::Attach { key, streams } => self.attach(caller, &key, streams).map(|()| None),
             Request::CloseStdin { key } => self.close_stdin(&key).map(Some),
@@ -95,7 +95,7 @@ impl Supervisor {
             Stage::Running { .. } => {
                 return Err(refused(ErrorKind::Conflict, format!("{key} is running")));
             }
-            Stage::Created(_) => {
+            Stage::Created(_) | Stage::Starting(_) => {
                 child.deleting = Deleting::AtExit(Some(caller));
                 kill(child.pidfd.as_ref());
                 return Ok(None);
@@ -125,7 +125,7 @@ impl Supervisor {
             match child.stage {
                 Stage::Preparing(_) => self.discard(id),
                 Stage::Exited(_) => self.forget(id),
-                Stage::Created(_) | Stage::Running { .. } | Stage::Ending { .. } => {
+                Stage::Created(_) | Stage::Starting(_) | Stage::Running { .. } | Stage::Ending { .. } => {
                     kill(child.pidfd.as_ref());
                     self.forget_at_exit(id);
                 }

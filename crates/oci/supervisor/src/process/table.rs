@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 use crate::types::ProcessKey;
 use crate::wire::{self, Call, Notice, Packet, ProgramId};
 
+/// When to accept connections again after that failed.
+const ACCEPT: Duration = Duration::from_secs(1);
+
 /// What makes this process the one supervisor of its exec-root.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -53,8 +56,10 @@ pub(super) enum Timer {
     Drain(u32),
     /// The process has ended, but its exit code cannot be had yet.
     Reap(u32),
-    /// The terminal has hung up, but the process lives.
-    Terminal(u32),
+    /// Output cannot be taken now: the terminal has hung up although the process lives, or memory is short.
+    Output(u32),
+    /// No connection could be accepted.
+    Accept,
 }
 
 /// Who gets an answer.
@@ -122,7 +127,11 @@ impl Supervisor {
         self.children.get_mut(self.keys.get(key)?)
     }
 
+    /// Has a timer fire once; one that is set already stays as it is.
     pub(super) fn after(&mut self, delay: Duration, timer: Timer) {
+        if self.timers.iter().any(|(_, set)| *set == timer) {
+            return;
+        }
         self.timers.push((Instant::now() + delay, timer));
     }
 
@@ -155,8 +164,15 @@ impl Supervisor {
             match timer {
                 Timer::Drain(id) => self.drained(id, true),
                 Timer::Reap(id) => self.ended(id),
-                Timer::Terminal(id) => self.turn(id),
+                Timer::Output(id) => self.turn(id),
+                Timer::Accept => self.listen(),
             }
+        }
+    }
+
+    fn listen(&mut self) {
+        if self.poll.add(&self.seat.listener, Token::Listener, EventFlags::IN).is_err() {
+            self.after(ACCEPT, Timer::Accept);
         }
     }
 
@@ -169,7 +185,9 @@ impl Supervisor {
                 Err(Errno::AGAIN) => return,
                 Err(error) => {
                     eprintln!("sampan supervisor: accept a connection: {error}");
-                    return;
+                    // No descriptor is free: those that wait stay in the queue.
+                    self.poll.remove(self.seat.listener.as_fd());
+                    return self.after(ACCEPT, Timer::Accept);
                 }
             }
         }
@@ -235,6 +253,12 @@ impl Supervisor {
     fn hang_up(&mut self, id: u32) {
         if let Some(connection) = self.connections.remove(&id) {
             self.poll.remove(connection.as_fd());
+        }
+        // Nobody would ever know of what it was having made.
+        let its = |(child, of): (&u32, &Child)| of.is_prepared_for(id).then_some(*child);
+        let orphans: Vec<u32> = self.children.iter().filter_map(its).collect();
+        for orphan in orphans {
+            self.discard(orphan);
         }
     }
 

@@ -207,6 +207,52 @@ async fn a_full_log_disk_holds_nobody_back() {
     stage.finish().await;
 }
 
+#[tokio::test]
+async fn a_slow_observer_holds_its_container_back_and_no_other() {
+    let Some(stage) = Stage::new("slow").await else { return };
+    let (slow, mut attachment) = stage.run("slow", "seq 1 300000; echo end >&2").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(matches!(stage.client.state(&slow), Some(ProcessState::Running { .. })), "it was not held back");
+    let (fast, mut other) = stage.run("fast", "seq 1 100000").await;
+    assert_eq!(read_all(&mut other).await.0.lines().count(), 100_000);
+    stage.client.wait(&fast).await.unwrap();
+    let quick = stage.client.attach(&slow, ALL).await.unwrap();
+    drop(quick);
+    let (out, err) = read_all(&mut attachment).await;
+    let expected: String = (1..=300_000).map(|n| format!("{n}\n")).collect();
+    assert!(out == expected && err == "end\n");
+    stage.client.wait(&slow).await.unwrap();
+
+    let (left, attachment2) = stage.run("left", "seq 1 300000; exit 1").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(attachment2);
+    assert_eq!(stage.client.wait(&left).await.unwrap().status, ExitStatus::Exited(1));
+    let logged: String = stage.logged("left").into_iter().map(|(_, line)| line).collect();
+    assert!(logged == expected);
+    for key in [slow, fast, left] {
+        stage.client.delete(&key).await.unwrap();
+    }
+    drop((attachment, other));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn output_left_after_the_end_is_delivered_though_the_container_is_deleted() {
+    let Some(stage) = Stage::new("late").await else { return };
+    let (key, mut attachment) = stage.run("c", "seq 1 80000").await;
+    for _ in 0..2 {
+        attachment.read().await.unwrap();
+    }
+    drop(stage.client.attach(&key, ALL).await.ok());
+    let reader = tokio::spawn(async move { read_all(&mut attachment).await.0.len() });
+    stage.client.wait(&key).await.unwrap();
+    stage.client.delete(&key).await.unwrap();
+    let expected: usize = (1..=80_000).map(|n: u32| n.to_string().len() + 1).sum();
+    let rest = reader.await.unwrap();
+    assert!(rest <= expected && expected - rest <= 2 * 32 * 1024, "{rest} of {expected}");
+    stage.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_at_once() {
     let Some(stage) = Stage::new("hundred").await else { return };
