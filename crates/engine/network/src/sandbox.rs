@@ -200,6 +200,7 @@ impl Ends<'_> {
         inside.run_one(route::link_up(index)).map_err(failed())?;
         // the kernel sets devices to work a little later; what is sent before that is lost and sent again after a second
         let start = Instant::now();
+        let mut pause = Duration::from_micros(200);
         while start.elapsed() < SETTLE {
             let runs = |link: Result<Option<route::Link>, netlink::Error>| {
                 link.map(|link| link.is_some_and(|link| link.running)).map_err(failed())
@@ -210,7 +211,8 @@ impl Ends<'_> {
             {
                 break;
             }
-            std::thread::sleep(Duration::from_micros(200));
+            std::thread::sleep(pause);
+            pause *= 2;
         }
         Ok(Plugged { plug, device, index, host_device: host_name, ears: None })
     }

@@ -413,3 +413,32 @@ fn attaching_is_as_quick_with_a_thousand_published_ports() {
         assert!(with_port_after.0 < with_port.0 * 3 + Duration::from_millis(1));
     });
 }
+
+#[test]
+fn a_burst_larger_than_the_pool_is_served() {
+    isolated(|| {
+        let world = World::new();
+        let _first = world.container("first", "bridge", &[]);
+        std::thread::sleep(Duration::from_millis(50));
+        let start = Instant::now();
+        let mut times: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..32)
+                .map(|n| {
+                    let world = &world;
+                    scope.spawn(move || {
+                        let start = Instant::now();
+                        let container =
+                            world.container(&format!("c{n}"), "bridge", &[publish(None, HostPorts::Any, 80)]);
+                        (start.elapsed(), container)
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let all = start.elapsed();
+        times.sort_by_key(|(time, _)| *time);
+        eprintln!("32 at once in {all:?}: median {:?}, slowest {:?}", times[16].0, times[31].0);
+        let addresses: std::collections::HashSet<_> = times.iter().map(|(_, container)| container.ip()).collect();
+        assert_eq!(addresses.len(), 32);
+    });
+}

@@ -205,6 +205,24 @@ mod tests {
         assert_eq!(Query::read(&question("x.in-addr.arpa", 12)).unwrap().reverse_address(), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_message_of_a_container_is_too_much(message in proptest::collection::vec(0u8.., 0..300)) {
+            let mut message = message;
+            // mostly questions, so that the reading gets past the header
+            if message.len() > 12 && message[0] & 1 == 0 {
+                message[2] = 1;
+                message[4..6].copy_from_slice(&[0, 1]);
+            }
+            if let Some(query) = Query::read(&message) {
+                query.reverse_address();
+                let response = query.respond(&message, Code::Ok, &[Answer::Name("a.b".to_owned())], UDP_LIMIT);
+                proptest::prop_assert!(response.len() <= message.len() + 30);
+            }
+            refuse(&message, Code::FormatError);
+        }
+    }
+
     #[test]
     fn broken_messages_are_no_questions() {
         let good = question("db", 1);

@@ -32,6 +32,9 @@ const PORT: u16 = 53;
 const MESSAGE_LIMIT: usize = 4096;
 /// How long a server may take before the next is asked.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// Questions that wait for servers at a time, of all containers and of one: each costs a socket.
+const PENDING: usize = 1024;
+const PENDING_EACH: usize = 128;
 /// Connections over TCP at a time.
 const CONNECTIONS: usize = 64;
 
@@ -232,6 +235,11 @@ impl Shared {
         mut servers: Vec<IpAddr>,
         pending: &mut HashMap<u64, Pending>,
     ) {
+        let crowded = pending.len() >= PENDING
+            || pending.values().filter(|one| one.listener.container == listener.container).count() >= PENDING_EACH;
+        if crowded {
+            servers.clear();
+        }
         while !servers.is_empty() {
             let server = servers.remove(0);
             let Ok(upstream) = send_on(server, &question) else { continue };
