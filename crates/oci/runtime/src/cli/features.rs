@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::out;
 use crate::error::Result;
 use crate::profile::known_capabilities;
 
@@ -51,8 +52,7 @@ impl Features {
                 "intelRdt": {"enabled": false}
             }
         });
-        println!("{shown:#}");
-        Ok(())
+        out::line(&format!("{shown:#}"))
     }
 }
 

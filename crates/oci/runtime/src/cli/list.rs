@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::features::SPEC_VERSION;
+use super::out;
 use super::state::{State as Saved, Status, Store};
 use crate::error::{AtStep, Result};
 
@@ -19,8 +20,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn run(self, store: &Store) -> Result<()> {
         let state = store.load(&self.id)?;
-        println!("{:#}", describe(store, &state)?);
-        Ok(())
+        out::line(&format!("{:#}", describe(store, &state)?))
     }
 }
 
@@ -79,7 +79,7 @@ impl List {
         let mut shown = Vec::new();
         for id in store.ids()? {
             if self.quiet {
-                println!("{id}");
+                out::line(&id)?;
                 continue;
             }
             // One that goes away meanwhile is not worth a failure.
@@ -90,13 +90,12 @@ impl List {
             }
         }
         match self.format {
-            _ if self.quiet => {}
+            _ if self.quiet => Ok(()),
             // As runc: null, not an empty list.
-            Format::Json if shown.is_empty() => println!("null"),
-            Format::Json => println!("{}", Value::from(shown)),
-            Format::Table => print!("{}", table(&shown)),
+            Format::Json if shown.is_empty() => out::line("null"),
+            Format::Json => out::line(&Value::from(shown).to_string()),
+            Format::Table => out::line(table(&shown).trim_end()),
         }
-        Ok(())
     }
 }
 

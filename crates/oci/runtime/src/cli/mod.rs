@@ -13,6 +13,7 @@ mod foreground;
 mod kill;
 mod list;
 mod log;
+mod out;
 mod pause;
 mod ps;
 mod spec;
@@ -126,8 +127,8 @@ pub fn main(args: &[OsString]) -> u8 {
         }
     };
     if cli.global.version {
-        println!("sampan runtime version {}\nspec: {}", env!("CARGO_PKG_VERSION"), features::SPEC_VERSION);
-        return 0;
+        let text = format!("sampan runtime version {}\nspec: {}", env!("CARGO_PKG_VERSION"), features::SPEC_VERSION);
+        return u8::from(out::line(&text).is_err());
     }
     let log = Log::new(cli.global.log.as_deref(), cli.global.log_format);
     let Some(command) = cli.command else {

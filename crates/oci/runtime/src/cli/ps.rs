@@ -5,6 +5,7 @@ use std::fs;
 use clap::Args;
 
 use super::list::Format;
+use super::out;
 use super::state::Store;
 use crate::error::Result;
 
@@ -28,12 +29,11 @@ impl Ps {
             None => state.is_alive().then_some(state.pid).into_iter().collect(),
         };
         if self.format == Format::Json {
-            println!("{}", serde_json::json!(pids));
-            return Ok(());
+            return out::line(&serde_json::json!(pids).to_string());
         }
-        println!("{:<8} {:>7} {:>7} {:>8} CMD", "UID", "PID", "PPID", "TIME");
+        out::line(&format!("{:<8} {:>7} {:>7} {:>8} CMD", "UID", "PID", "PPID", "TIME"))?;
         for row in pids.into_iter().filter_map(row) {
-            println!("{row}");
+            out::line(&row)?;
         }
         Ok(())
     }
