@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[&str] = &[
     "linux-image-cloud-amd64",
     "mmdebstrap",
     "nftables",
+    "openssl",
     "procps",
     "python3-venv",
     "qemu-system-x86",

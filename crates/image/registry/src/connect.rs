@@ -7,14 +7,13 @@ use std::time::Duration;
 use std::{io, pin::Pin};
 
 use hickory_resolver::TokioResolver;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::endpoint::Trust;
+use crate::trust::{self, BelieveAnyone, KnownAuthorities};
 use crate::url::Origin;
 
 /// A connection, plain or not.
@@ -38,13 +37,13 @@ pub(crate) struct Connector {
     certificates: PathBuf,
     timeout: Duration,
     resolver: OnceLock<Result<TokioResolver, String>>,
-    verified: OnceLock<Arc<rustls::RootCertStore>>,
+    system: OnceLock<Arc<rustls::RootCertStore>>,
 }
 
 impl Connector {
     pub(crate) fn new(certificates: &Path, timeout: Duration) -> Connector {
-        let (resolver, verified) = (OnceLock::new(), OnceLock::new());
-        Connector { certificates: certificates.to_owned(), timeout, resolver, verified }
+        let (resolver, system) = (OnceLock::new(), OnceLock::new());
+        Connector { certificates: certificates.to_owned(), timeout, resolver, system }
     }
 
     /// Connects to `origin`.
@@ -107,72 +106,79 @@ impl Connector {
             .map_err(io::Error::other)?;
         let builder = match trust {
             Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(BelieveAnyone(provider))),
-            Trust::Verified => builder.with_root_certificates(self.authorities(origin)?),
+            Trust::Verified => {
+                let kept = trust::kept(&self.certificates.join(origin.authority()))?;
+                let system = self.system.get_or_init(trust::system).clone();
+                let verifier = KnownAuthorities::new(system, kept, provider).map_err(io::Error::other)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
         };
         Ok(builder.with_no_client_auth())
     }
-
-    /// The system's certificate authorities and those kept for this registry.
-    fn authorities(&self, origin: &Origin) -> io::Result<Arc<rustls::RootCertStore>> {
-        let system = self.verified.get_or_init(|| {
-            let mut store = rustls::RootCertStore::empty();
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            Arc::new(store)
-        });
-        let Ok(folder) = std::fs::read_dir(self.certificates.join(origin.authority())) else {
-            return Ok(system.clone());
-        };
-        let mut store = rustls::RootCertStore::clone(system);
-        for path in folder.flatten().map(|entry| entry.path()) {
-            if path.extension().is_none_or(|extension| extension != "crt") {
-                continue;
-            }
-            for certificate in CertificateDer::pem_file_iter(&path).map_err(io::Error::other)? {
-                let certificate = certificate.map_err(io::Error::other)?;
-                store.add(certificate).map_err(io::Error::other)?;
-            }
-        }
-        Ok(Arc::new(store))
-    }
 }
 
-/// For registries that the administrator declared insecure: signatures are checked, names and authorities are not.
-#[derive(Debug)]
-struct BelieveAnyone(Arc<rustls::crypto::CryptoProvider>);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command, Stdio};
 
-impl ServerCertVerifier for BelieveAnyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+    struct Server(Child);
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    /// A TLS server whose certificate, for the name localhost, nobody has signed.
+    fn server(folder: &Path, port: u16) -> Server {
+        let (key, certificate) = (folder.join("key.pem"), folder.join("own.crt"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout"])
+            .args([key.as_os_str(), "-out".as_ref(), certificate.as_os_str()])
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.expect("openssl is installed").success());
+        let mut command = Command::new("openssl");
+        command
+            .args(["s_server", "-quiet", "-accept", &port.to_string(), "-key"])
+            .arg(key)
+            .arg("-cert")
+            .arg(certificate);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let server = Server(command.spawn().expect("openssl is installed"));
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return server;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("openssl does not listen");
     }
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
+    #[tokio::test]
+    async fn a_certificate_is_believed_only_with_its_authority_and_for_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let _server = server(folder.path(), port);
+        let connector = Connector::new(&folder.path().join("certs.d"), Duration::from_secs(5));
+        let origin = |host: &str| Origin { tls: true, host: host.to_owned(), port };
 
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        let refused = connector.connect(&origin("localhost"), Trust::Verified).await.err();
+        assert!(matches!(refused, Some(Failure::Tls(_))), "{refused:?}");
+        assert!(connector.connect(&origin("localhost"), Trust::Anyone).await.is_ok());
+
+        for host in ["localhost", "127.0.0.1"] {
+            let kept = folder.path().join("certs.d").join(format!("{host}:{port}"));
+            std::fs::create_dir_all(&kept).expect("a folder");
+            std::fs::copy(folder.path().join("own.crt"), kept.join("ca.crt")).expect("a copy");
+        }
+        assert!(connector.connect(&origin("localhost"), Trust::Verified).await.is_ok());
+        let other_name = connector.connect(&origin("127.0.0.1"), Trust::Verified).await.err();
+        assert!(matches!(other_name, Some(Failure::Tls(_))), "{other_name:?}");
     }
 }

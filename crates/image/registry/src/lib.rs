@@ -10,7 +10,7 @@
 //! push: layers: known there? mounted from a sister repository? else compressed and sent in one pass ─▶ configuration ─▶ manifest
 //! ```
 //!
-//! - [`connect`]: names to addresses, TCP and TLS; [`transport`]: HTTP/1.1 requests, idle connections, redirects
+//! - [`connect`]: names to addresses, TCP and TLS; [`trust`]: whom to believe; [`transport`]: HTTP/1.1 requests, idle connections, redirects
 //! - [`endpoint`]: under which addresses a registry is to be had; [`auth`]: challenges and tokens
 //! - [`session`]: the requests of the distribution specification for one repository
 //! - [`fetch`]: a blob as a stream that survives cuts; [`upload`]: a blob sent as it is made; [`compress`]: gzip on all cores
@@ -32,6 +32,7 @@ mod pull;
 mod push;
 mod session;
 mod transport;
+mod trust;
 mod upload;
 mod url;
 

@@ -141,6 +141,18 @@ async fn a_password_is_asked_for_and_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_registry_on_loopback_needs_no_authority() {
+    let there = RealRegistry::start(Door::Encrypted);
+    let (mine, yours) = (Shelf::new(), Shelf::new());
+    let name = there.name("tls:1");
+    let image = mine.image(&name, &[layer("a", &noise(100_000, 9))]);
+    let silent = Events::default().progress();
+    client().push(&mine.store, push(&name, None), &silent).await.unwrap();
+    let pulled = client().pull(&yours.store, pull(&name, None), &silent).await.unwrap();
+    assert_eq!(pulled.id, image.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_said_in_dockers_words() {
     let there = RealRegistry::start(Door::Open);
     let shelf = Shelf::new();

@@ -129,11 +129,11 @@ impl Events {
 
     /// The last line of text.
     pub fn status(&self) -> String {
-        let lines = self.all().into_iter().filter_map(|event| match event {
+        let mut lines = self.all().into_iter().rev().filter_map(|event| match event {
             Event::Status(line) => Some(line),
             _ => None,
         });
-        lines.last().unwrap_or_default()
+        lines.next().unwrap_or_default()
     }
 }
 

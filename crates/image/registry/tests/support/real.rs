@@ -18,6 +18,8 @@ pub struct RealRegistry {
 pub enum Door {
     Open,
     Password,
+    /// TLS with a certificate that only its own folder vouches for.
+    Encrypted,
 }
 
 impl RealRegistry {
@@ -26,8 +28,13 @@ impl RealRegistry {
         let port = free_port();
         let users = folder.path().join("users");
         std::fs::write(&users, USERS).expect("a file");
+        let (key, certificate) = (folder.path().join("key.pem"), folder.path().join("registry.crt"));
         let auth = match door {
             Door::Open => String::new(),
+            Door::Encrypted => {
+                make_certificate(&key, &certificate);
+                format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display())
+            }
             Door::Password => format!("auth:\n  htpasswd:\n    realm: tests\n    path: {}\n", users.display()),
         };
         let config = format!(
@@ -57,6 +64,11 @@ impl RealRegistry {
         self.port
     }
 
+    /// The certificate of an encrypted registry, as a folder of `certs.d` has it.
+    pub fn certificate(&self) -> std::path::PathBuf {
+        self.folder.path().join("registry.crt")
+    }
+
     /// A name here.
     pub fn name(&self, rest: &str) -> String {
         format!("127.0.0.1:{}/{rest}", self.port)
@@ -68,6 +80,16 @@ impl Drop for RealRegistry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn make_certificate(key: &std::path::Path, certificate: &std::path::Path) {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout"])
+        .args([key.as_os_str(), "-out".as_ref(), certificate.as_os_str()])
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl is installed").success());
 }
 
 fn free_port() -> u16 {
