@@ -136,12 +136,7 @@ impl Engine {
     }
 
     /// `one_shot` gives one reading at once, without the one before; not `stream` gives one complete reading.
-    pub async fn stats(
-        &self,
-        container: &str,
-        stream: bool,
-        one_shot: bool,
-    ) -> Result<StatsStream> {
+    pub async fn stats(&self, container: &str, stream: bool, one_shot: bool) -> Result<StatsStream> {
         todo!()
     }
 
@@ -226,12 +221,7 @@ impl Engine {
         todo!()
     }
 
-    pub async fn image_remove(
-        &self,
-        image: &str,
-        force: bool,
-        prune: bool,
-    ) -> Result<Vec<ImageRemoved>> {
+    pub async fn image_remove(&self, image: &str, force: bool, prune: bool) -> Result<Vec<ImageRemoved>> {
         todo!()
     }
 
@@ -271,12 +261,7 @@ impl Engine {
     }
 
     /// Without a tag, every tag of the repository.
-    pub async fn push(
-        &self,
-        reference: &str,
-        auth: Option<RegistryAuth>,
-        progress: ProgressSink,
-    ) -> Result<()> {
+    pub async fn push(&self, reference: &str, auth: Option<RegistryAuth>, progress: ProgressSink) -> Result<()> {
         todo!()
     }
 
@@ -327,21 +312,11 @@ impl Engine {
         todo!()
     }
 
-    pub async fn network_connect(
-        &self,
-        network: &str,
-        container: &str,
-        spec: EndpointSpec,
-    ) -> Result<()> {
+    pub async fn network_connect(&self, network: &str, container: &str, spec: EndpointSpec) -> Result<()> {
         todo!()
     }
 
-    pub async fn network_disconnect(
-        &self,
-        network: &str,
-        container: &str,
-        force: bool,
-    ) -> Result<()> {
+    pub async fn network_disconnect(&self, network: &str, container: &str, force: bool) -> Result<()> {
         todo!()
     }
 

@@ -39,12 +39,7 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error {
-            kind,
-            message: message.into(),
-            exit_code: None,
-            source: None,
-        }
+        Error { kind, message: message.into(), exit_code: None, source: None }
     }
 
     pub fn not_found(message: impl Into<String>) -> Error {
@@ -76,12 +71,7 @@ impl Error {
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        Error {
-            kind,
-            message: format!("{what}: {source}"),
-            exit_code: None,
-            source: Some(Box::new(source)),
-        }
+        Error { kind, message: format!("{what}: {source}"), exit_code: None, source: Some(Box::new(source)) }
     }
 
     /// The same with an exit code for the container (a start that failed).
@@ -115,11 +105,6 @@ impl From<network::Error> for Error {
             network::Kind::Unimplemented => Kind::Unimplemented,
             network::Kind::Internal => Kind::Internal,
         };
-        Error {
-            kind,
-            message: error.to_string(),
-            exit_code: None,
-            source: Some(Box::new(error)),
-        }
+        Error { kind, message: error.to_string(), exit_code: None, source: Some(Box::new(error)) }
     }
 }

@@ -3,10 +3,21 @@
 //! [`Engine`] is the handle that façades translate to; it knows neither HTTP nor Docker's JSON nor Kubernetes. Its own
 //! types are in [`model`]; texts of its errors are docker's, their class is [`Kind`].
 
+mod compose;
 mod engine;
 mod error;
+mod events;
+mod facts;
+mod journal;
+mod lifecycle;
+mod logs;
 pub mod model;
+mod names;
+mod record;
+mod root;
 mod settings;
+mod signals;
+mod validate;
 
 pub use engine::Engine;
 pub use error::{Error, Kind, Result};
@@ -15,32 +26,27 @@ pub use model::event::{Event, EventKind, EventQuery};
 pub use model::exec::{Exec, ExecSpec, ExecStart, ExecState};
 pub use model::filters::Filters;
 pub use model::host::{
-    DeviceMapping, DeviceRate, DeviceRequest, DeviceWeight, HostConfig, LogConfig, PortBinding,
-    Resources, Ulimit, UpdateSpec,
+    DeviceMapping, DeviceRate, DeviceRequest, DeviceWeight, HostConfig, LogConfig, PortBinding, Resources, Ulimit,
+    UpdateSpec,
 };
 pub use model::image::{
-    CommitSpec, ImageHistory, ImageInspect, ImageRemoved, ImageSummary, ImportSpec, LayerStep,
-    Progress, RegistryAuth,
+    CommitSpec, ImageHistory, ImageInspect, ImageRemoved, ImageSummary, ImportSpec, LayerStep, Progress, RegistryAuth,
 };
-pub use model::mode::{
-    BadMode, CgroupnsMode, IpcMode, NetworkMode, PidMode, RestartPolicy, UsernsMode, UtsMode,
-};
-pub use model::mount::{
-    BindOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeDriver, VolumeOptions,
-};
+pub use model::mode::{BadMode, CgroupnsMode, IpcMode, NetworkMode, PidMode, RestartPolicy, UsernsMode, UtsMode};
+pub use model::mount::{BindOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeDriver, VolumeOptions};
 pub use model::network::{
-    BoundPort, Endpoint, EndpointSpec, EndpointView, Ipam, IpamPool, Network, NetworkInspect,
-    NetworkSpec, NetworkView, Protocol, Subnet,
+    BoundPort, Endpoint, EndpointSpec, EndpointView, Ipam, IpamPool, Network, NetworkInspect, NetworkSpec, NetworkView,
+    Protocol, Subnet,
 };
 pub use model::stats::{CgroupStats, NetworkCounters, Reading, Stats};
 pub use model::stream::{
-    AttachSpec, Attachment, ByteSender, ByteStream, EventStream, InputSink, LogQuery, LogRecord,
-    LogStream, Output, OutputStream, ProgressSink, StatsStream,
+    AttachSpec, Attachment, ByteSender, ByteStream, EventStream, InputSink, LogQuery, LogRecord, LogStream, Output,
+    OutputStream, ProgressSink, StatsStream,
 };
 pub use model::system::{DiskUsage, DiskUsageQuery, ImagesPruned, Info, Pruned};
 pub use model::view::{
-    Change, ChangeKind, Container, ContainerSummary, Health, HealthStatus, ListQuery, PathStat,
-    PortView, Probe, RemoveOptions, StateView, Status, StopOptions, Top, WaitCondition, WaitResult,
+    Change, ChangeKind, Container, ContainerSummary, Health, HealthStatus, ListQuery, PathStat, PortView, Probe,
+    RemoveOptions, StateView, Status, StopOptions, Top, WaitCondition, WaitResult,
 };
 pub use model::volume::{Volume, VolumeSpec};
 pub use settings::EngineConfig;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::compose::mounts::Planned;
 use crate::lifecycle::State;
 use crate::model::config::Config;
 use crate::model::host::HostConfig;
-use crate::model::mount::MountPoint;
 use crate::model::network::EndpointView;
 use crate::model::view::Health;
 
@@ -32,11 +32,14 @@ pub struct Record {
     pub image: String,
     /// Program and arguments.
     pub args: Vec<String>,
-    pub mounts: Vec<MountPoint>,
-    /// Anonymous volumes that go away with the container.
-    pub anonymous: Vec<String>,
+    /// diffIDs of the image, lowest first.
+    pub image_layers: Vec<String>,
+    pub mounts: Vec<Planned>,
     /// By network name.
     pub networks: BTreeMap<String, EndpointView>,
+    /// Identity of the present or last sandbox.
+    #[serde(default)]
+    pub sandbox: String,
     pub state: State,
     pub restarts: u32,
     /// Wait before the present run.

@@ -65,10 +65,7 @@ impl EngineConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             network: network::NetworkConfig::new(""),
             storage_driver: String::new(),
-            log: LogConfig {
-                driver: "json-file".to_owned(),
-                options: BTreeMap::new(),
-            },
+            log: LogConfig { driver: "json-file".to_owned(), options: BTreeMap::new() },
             default_ulimits: BTreeMap::new(),
             default_shm_size: 64 << 20,
             default_cgroupns: CgroupnsMode::Default,

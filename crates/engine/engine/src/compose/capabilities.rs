@@ -18,12 +18,7 @@ pub fn of(add: &[String], drop: &[String], privileged: bool) -> Result<Vec<Capab
     if add.is_empty() && drop.is_empty() {
         return Ok(profile::default_capabilities());
     }
-    tweak(
-        add,
-        drop,
-        profile::default_capabilities(),
-        profile::all_capabilities(),
-    )
+    tweak(add, drop, profile::default_capabilities(), profile::all_capabilities())
 }
 
 fn tweak(
@@ -70,8 +65,7 @@ fn named(name: &str, every: &[Capability]) -> Result<Named> {
     if !full.starts_with("CAP_") {
         full.insert_str(0, "CAP_");
     }
-    let known: Result<Capability, _> =
-        serde_json::from_value(serde_json::Value::String(full.clone()));
+    let known: Result<Capability, _> = serde_json::from_value(serde_json::Value::String(full.clone()));
     match known {
         Ok(capability) if every.contains(&capability) => Ok(Named::One(capability)),
         Ok(_) => Err(Error::invalid(format!(
@@ -88,25 +82,14 @@ mod tests {
 
     fn run(add: &[&str], drop: &[&str]) -> Result<Vec<Capability>> {
         let owned = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
-        tweak(
-            &owned(add),
-            &owned(drop),
-            vec![Chown, Kill],
-            vec![Chown, Kill, NetAdmin, Setuid],
-        )
+        tweak(&owned(add), &owned(drop), vec![Chown, Kill], vec![Chown, Kill, NetAdmin, Setuid])
     }
 
     #[test]
     fn added_and_dropped_by_name_with_or_without_prefix() {
-        assert_eq!(
-            run(&["net_admin"], &["CAP_KILL"]).unwrap(),
-            [Chown, NetAdmin]
-        );
+        assert_eq!(run(&["net_admin"], &["CAP_KILL"]).unwrap(), [Chown, NetAdmin]);
         assert_eq!(run(&["KILL"], &["all"]).unwrap(), [Kill]);
         assert_eq!(run(&["ALL"], &["KILL"]).unwrap(), [Chown, NetAdmin, Setuid]);
-        assert_eq!(
-            run(&["foo"], &[]).unwrap_err().message(),
-            "unknown capability: \"CAP_FOO\""
-        );
+        assert_eq!(run(&["foo"], &[]).unwrap_err().message(), "unknown capability: \"CAP_FOO\"");
     }
 }

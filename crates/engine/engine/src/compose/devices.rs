@@ -5,9 +5,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{major, minor};
-use spec::runtime::{
-    LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
-};
+use spec::runtime::{LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::host::DeviceMapping;
@@ -26,10 +24,7 @@ pub fn mapped(mapping: &DeviceMapping) -> Result<(Vec<LinuxDevice>, Vec<LinuxDev
     let gathering = |error| {
         Error::because(
             Kind::Invalid,
-            format_args!(
-                "error gathering device information while adding custom device \"{}\"",
-                mapping.host_path
-            ),
+            format_args!("error gathering device information while adding custom device \"{}\"", mapping.host_path),
             error,
         )
     };
@@ -62,8 +57,7 @@ pub fn mapped(mapping: &DeviceMapping) -> Result<(Vec<LinuxDevice>, Vec<LinuxDev
 pub fn every() -> Result<Vec<LinuxDevice>> {
     let mut found = Vec::new();
     let dev = Path::new("/dev");
-    walk(dev, dev, &mut found)
-        .map_err(|error| Error::because(Kind::Internal, "list devices of the host", error))?;
+    walk(dev, dev, &mut found).map_err(|error| Error::because(Kind::Internal, "list devices of the host", error))?;
     let mut devices = Vec::new();
     for (host, inside) in found {
         // Devices come and go; one that vanished meanwhile is none.
@@ -78,8 +72,7 @@ pub fn every() -> Result<Vec<LinuxDevice>> {
 pub fn rule(text: &str) -> Result<LinuxDeviceCgroup> {
     let invalid = || Error::invalid(format!("invalid device cgroup rule format: '{text}'"));
     let mut words = text.split(' ');
-    let (Some(kind), Some(numbers), Some(access), None) =
-        (words.next(), words.next(), words.next(), words.next())
+    let (Some(kind), Some(numbers), Some(access), None) = (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(invalid());
     };
@@ -165,10 +158,7 @@ mod tests {
     fn rules_are_read_as_written() {
         let read = rule("c 1:* rw").unwrap();
         assert_eq!((read.major(), read.minor()), (Some(1), None));
-        assert_eq!(
-            rule("x 1:3 rwm").unwrap_err().message(),
-            "invalid device cgroup rule format: 'x 1:3 rwm'"
-        );
+        assert_eq!(rule("x 1:3 rwm").unwrap_err().message(), "invalid device cgroup rule format: 'x 1:3 rwm'");
     }
 
     #[test]
@@ -182,10 +172,7 @@ mod tests {
         assert_eq!(devices[0].path(), Path::new("/dev/mine"));
         assert_eq!((devices[0].major(), devices[0].minor()), (1, 3));
         assert_eq!(rules[0].access().as_deref(), Some("r"));
-        let missing = DeviceMapping {
-            host_path: "/dev/none".into(),
-            ..DeviceMapping::default()
-        };
+        let missing = DeviceMapping { host_path: "/dev/none".into(), ..DeviceMapping::default() };
         assert!(
             mapped(&missing)
                 .unwrap_err()

@@ -16,13 +16,7 @@ pub fn of_container(hostname: &str, tty: bool, configured: &[String], home: &str
 }
 
 /// The container's environment with what an exec adds.
-pub fn of_exec(
-    hostname: &str,
-    tty: bool,
-    configured: &[String],
-    added: &[String],
-    home: &str,
-) -> Vec<String> {
+pub fn of_exec(hostname: &str, tty: bool, configured: &[String], added: &[String], home: &str) -> Vec<String> {
     let mut variables = vec![PATH.to_owned(), format!("HOSTNAME={hostname}")];
     if tty {
         variables.push("TERM=xterm".to_owned());
@@ -66,9 +60,6 @@ mod tests {
     #[test]
     fn the_order_is_dockers() {
         let configured = ["A=1".to_owned(), "PATH=/x".to_owned(), "TERM".to_owned()];
-        assert_eq!(
-            of_container("web", true, &configured, "/root"),
-            ["PATH=/x", "HOSTNAME=web", "A=1", "HOME=/root"]
-        );
+        assert_eq!(of_container("web", true, &configured, "/root"), ["PATH=/x", "HOSTNAME=web", "A=1", "HOME=/root"]);
     }
 }

@@ -13,10 +13,7 @@ pub fn merge(mut sent: Config, image: &ContainerDefaults) -> Result<Config> {
         sent.user.clone_from(&image.user);
     }
     for port in image.exposed_ports.keys() {
-        sent.exposed_ports.insert(
-            port.parse()
-                .map_err(|error| Error::because(crate::Kind::Invalid, "image", error))?,
-        );
+        sent.exposed_ports.insert(port.parse().map_err(|error| Error::because(crate::Kind::Invalid, "image", error))?);
     }
     for variable in &image.env {
         let name = name_of(variable);
@@ -25,9 +22,7 @@ pub fn merge(mut sent: Config, image: &ContainerDefaults) -> Result<Config> {
         }
     }
     for (name, value) in &image.labels {
-        sent.labels
-            .entry(name.clone())
-            .or_insert_with(|| value.clone());
+        sent.labels.entry(name.clone()).or_insert_with(|| value.clone());
     }
     merge_command(&mut sent, image);
     if let Some(check) = &image.healthcheck {
@@ -116,29 +111,19 @@ mod tests {
     #[test]
     fn a_command_keeps_the_entry_point_and_an_entry_point_drops_the_command() {
         let run = |entrypoint, cmd| {
-            let sent = Config {
-                entrypoint,
-                cmd,
-                ..Config::default()
-            };
+            let sent = Config { entrypoint, cmd, ..Config::default() };
             command(&merge(sent, &image()).unwrap()).map(|args| args.join(" "))
         };
         assert_eq!(run(None, None).unwrap(), "/entry serve");
         assert_eq!(run(None, words(&["x"])).unwrap(), "/entry x");
         assert_eq!(run(words(&["/other"]), None).unwrap(), "/other");
         assert_eq!(run(words(&[""]), words(&["x"])).unwrap(), "x");
-        assert_eq!(
-            run(words(&[""]), None).unwrap_err().message(),
-            "no command specified"
-        );
+        assert_eq!(run(words(&[""]), None).unwrap_err().message(), "no command specified");
     }
 
     #[test]
     fn variables_of_the_image_follow_those_sent() {
-        let sent = Config {
-            env: vec!["A=2".into(), "B=3".into()],
-            ..Config::default()
-        };
+        let sent = Config { env: vec!["A=2".into(), "B=3".into()], ..Config::default() };
         let merged = merge(sent, &image()).unwrap();
         assert_eq!(merged.env, ["A=2", "B=3", "PATH=/bin"]);
     }

@@ -5,9 +5,8 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{major, minor};
 use spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources, LinuxThrottleDevice,
-    LinuxWeightDevice, LinuxWeightDeviceBuilder, LinuxThrottleDeviceBuilder, PosixRlimit,
-    PosixRlimitBuilder, PosixRlimitType,
+    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
+    LinuxWeightDevice, LinuxWeightDeviceBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType,
 };
 
 use crate::error::{Error, Kind, Result};
@@ -39,11 +38,7 @@ fn memory(resources: &Resources) -> LinuxMemory {
         .set_kernel_tcp(set(resources.kernel_memory_tcp))
         .set_swap(set(resources.memory_swap))
         .set_disable_oom_killer(resources.oom_kill_disable)
-        .set_swappiness(
-            resources
-                .memory_swappiness
-                .and_then(|it| u64::try_from(it).ok()),
-        );
+        .set_swappiness(resources.memory_swappiness.and_then(|it| u64::try_from(it).ok()));
     memory
 }
 
@@ -55,12 +50,9 @@ fn processors(resources: &Resources) -> LinuxCpu {
         .set_cpus(text(&resources.cpuset_cpus))
         .set_mems(text(&resources.cpuset_mems))
         .set_realtime_period(positive(resources.cpu_realtime_period))
-        .set_realtime_runtime(
-            (resources.cpu_realtime_runtime != 0).then_some(resources.cpu_realtime_runtime),
-        );
+        .set_realtime_runtime((resources.cpu_realtime_runtime != 0).then_some(resources.cpu_realtime_runtime));
     if resources.nano_cpus > 0 {
-        cpu.set_period(Some(PERIOD))
-            .set_quota(Some(resources.nano_cpus * PERIOD as i64 / 1_000_000_000));
+        cpu.set_period(Some(PERIOD)).set_quota(Some(resources.nano_cpus * PERIOD as i64 / 1_000_000_000));
     } else {
         cpu.set_period(positive(resources.cpu_period))
             .set_quota((resources.cpu_quota != 0).then_some(resources.cpu_quota));
@@ -120,8 +112,8 @@ fn rates(rates: &[DeviceRate]) -> Result<Vec<LinuxThrottleDevice>> {
 }
 
 fn numbers(path: &str) -> Result<(i64, i64)> {
-    let stat = std::fs::metadata(path)
-        .map_err(|error| Error::because(Kind::Invalid, format_args!("stat {path}"), error))?;
+    let stat =
+        std::fs::metadata(path).map_err(|error| Error::because(Kind::Invalid, format_args!("stat {path}"), error))?;
     if !stat.file_type().is_block_device() {
         return Err(Error::invalid(format!("{path} is not a block device")));
     }
@@ -130,10 +122,7 @@ fn numbers(path: &str) -> Result<(i64, i64)> {
 }
 
 /// The ulimits of a container, then those of the daemon that it does not set.
-pub fn rlimits<'a>(
-    own: &'a [Ulimit],
-    defaults: impl Iterator<Item = &'a Ulimit>,
-) -> Result<Vec<PosixRlimit>> {
+pub fn rlimits<'a>(own: &'a [Ulimit], defaults: impl Iterator<Item = &'a Ulimit>) -> Result<Vec<PosixRlimit>> {
     let defaults = defaults.filter(|it| !own.iter().any(|own| own.name == it.name));
     own.iter().chain(defaults).map(rlimit).collect()
 }
@@ -177,12 +166,8 @@ mod tests {
 
     #[test]
     fn cpus_become_a_quota_and_zero_becomes_nothing() {
-        let resources = Resources {
-            nano_cpus: 500_000_000,
-            memory: 64 << 20,
-            pids_limit: Some(50),
-            ..Resources::default()
-        };
+        let resources =
+            Resources { nano_cpus: 500_000_000, memory: 64 << 20, pids_limit: Some(50), ..Resources::default() };
         let limits = limits(&resources).unwrap();
         let cpu = limits.cpu().as_ref().unwrap();
         assert_eq!((cpu.quota(), cpu.period()), (Some(50_000), Some(100_000)));
@@ -193,24 +178,12 @@ mod tests {
 
     #[test]
     fn ulimits_of_the_container_win_and_soft_stays_below_hard() {
-        let own = [Ulimit {
-            name: "nofile".into(),
-            soft: 10,
-            hard: 20,
-        }];
-        let default = Ulimit {
-            name: "nofile".into(),
-            soft: 1,
-            hard: 2,
-        };
+        let own = [Ulimit { name: "nofile".into(), soft: 10, hard: 20 }];
+        let default = Ulimit { name: "nofile".into(), soft: 1, hard: 2 };
         let limits = rlimits(&own, [&default].into_iter()).unwrap();
         assert_eq!(limits.len(), 1);
         assert_eq!(limits[0].soft(), 10);
-        let bad = [Ulimit {
-            name: "nofile".into(),
-            soft: 30,
-            hard: 20,
-        }];
+        let bad = [Ulimit { name: "nofile".into(), soft: 30, hard: 20 }];
         assert!(rlimits(&bad, [].into_iter()).is_err());
     }
 }

@@ -23,10 +23,7 @@ pub struct Security {
 
 /// Reads the options in order; later ones win.
 pub fn parse(options: &[String], privileged: bool, no_new_privileges: bool) -> Result<Security> {
-    let mut security = Security {
-        no_new_privileges,
-        ..Security::default()
-    };
+    let mut security = Security { no_new_privileges, ..Security::default() };
     if privileged {
         security.seccomp = Seccomp::Unconfined;
     }
@@ -89,17 +86,8 @@ mod tests {
     fn both_separators_and_bare_words() {
         assert!(run(&["no-new-privileges"]).unwrap().no_new_privileges);
         assert!(!run(&["no-new-privileges=false"]).unwrap().no_new_privileges);
-        assert_eq!(
-            run(&["seccomp:unconfined"]).unwrap().seccomp,
-            Seccomp::Unconfined
-        );
-        assert_eq!(
-            run(&["foo=bar"]).unwrap_err().message(),
-            "invalid --security-opt 2: \"foo=bar\""
-        );
-        assert_eq!(
-            run(&["foo"]).unwrap_err().message(),
-            "invalid --security-opt 1: \"foo\""
-        );
+        assert_eq!(run(&["seccomp:unconfined"]).unwrap().seccomp, Seccomp::Unconfined);
+        assert_eq!(run(&["foo=bar"]).unwrap_err().message(), "invalid --security-opt 2: \"foo=bar\"");
+        assert_eq!(run(&["foo"]).unwrap_err().message(), "invalid --security-opt 1: \"foo\"");
     }
 }

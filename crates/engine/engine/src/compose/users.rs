@@ -66,9 +66,7 @@ fn find_user<'a>(text: &'a str, passwd: &'a str) -> Result<Found<'a>> {
         _ => text.parse().ok(),
     };
     if number.is_none() && text.parse::<i64>().is_ok() {
-        return Err(Error::invalid(
-            "uids and gids must be in range 0-2147483647".to_owned(),
-        ));
+        return Err(Error::invalid("uids and gids must be in range 0-2147483647".to_owned()));
     }
     let by_name = users(passwd).find(|it| !text.is_empty() && it.name == text);
     let by_number = || users(passwd).find(|it| Some(it.uid) == number);
@@ -85,16 +83,9 @@ fn find_user<'a>(text: &'a str, passwd: &'a str) -> Result<Found<'a>> {
         }),
         (None, Some(uid)) => Ok(Found {
             name: "",
-            who: Who {
-                uid,
-                gid: 0,
-                groups: Vec::new(),
-                home: if uid == 0 { "/root" } else { "/" }.to_owned(),
-            },
+            who: Who { uid, gid: 0, groups: Vec::new(), home: if uid == 0 { "/root" } else { "/" }.to_owned() },
         }),
-        (None, None) => Err(Error::invalid(format!(
-            "unable to find user {text}: no matching entries in passwd file"
-        ))),
+        (None, None) => Err(Error::invalid(format!("unable to find user {text}: no matching entries in passwd file"))),
     }
 }
 
@@ -102,11 +93,7 @@ fn find_group(text: &str, group: &str) -> Result<u32> {
     if let Some(found) = groups(group).find(|it| it.name == text) {
         return Ok(found.gid);
     }
-    text.parse().map_err(|_| {
-        Error::invalid(format!(
-            "unable to find group {text}: no matching entries in group file"
-        ))
-    })
+    text.parse().map_err(|_| Error::invalid(format!("unable to find group {text}: no matching entries in group file")))
 }
 
 fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
@@ -118,12 +105,7 @@ fn users(passwd: &str) -> impl Iterator<Item = User<'_>> {
         let gid = fields.next()?.parse().ok()?;
         let _comment = fields.next();
         let home = fields.next().unwrap_or_default();
-        Some(User {
-            name,
-            uid,
-            gid,
-            home,
-        })
+        Some(User { name, uid, gid, home })
     })
 }
 

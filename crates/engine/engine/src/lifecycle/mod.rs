@@ -136,19 +136,11 @@ impl Refusal {
     /// Docker's words for it.
     pub fn error(self, id: &str, name: &str) -> Error {
         match self {
-            Refusal::StartPaused => {
-                Error::conflict("cannot start a paused container, try unpause instead")
-            }
-            Refusal::AlreadyRunning => {
-                Error::new(crate::Kind::NotModified, "container is already running")
-            }
-            Refusal::MarkedForRemoval => {
-                Error::conflict("container is marked for removal and cannot be started")
-            }
+            Refusal::StartPaused => Error::conflict("cannot start a paused container, try unpause instead"),
+            Refusal::AlreadyRunning => Error::new(crate::Kind::NotModified, "container is already running"),
+            Refusal::MarkedForRemoval => Error::conflict("container is marked for removal and cannot be started"),
             Refusal::NotRunning => Error::conflict(format!("container {id} is not running")),
-            Refusal::AlreadyPaused => {
-                Error::conflict(format!("container {id} is already paused"))
-            }
+            Refusal::AlreadyPaused => Error::conflict(format!("container {id} is already paused")),
             Refusal::NotPaused => Error::conflict(format!("Container {id} is not paused")),
             Refusal::RunsStill(Status::Paused) => Error::conflict(format!(
                 "cannot remove container \"{name}\": container is paused and must be unpaused first"
@@ -182,11 +174,7 @@ impl State {
     pub fn pid(&self) -> Option<i32> {
         match self {
             State::Running { pid, .. } | State::Paused { pid, .. } => Some(*pid),
-            State::Created(_)
-            | State::Restarting(_)
-            | State::Exited(_)
-            | State::Removing(_)
-            | State::Dead(_) => None,
+            State::Created(_) | State::Restarting(_) | State::Exited(_) | State::Removing(_) | State::Dead(_) => None,
         }
     }
 
@@ -228,12 +216,7 @@ pub fn step(state: &State, action: Action) -> Result<(State, Vec<Effect>), Refus
         Action::StartFailed { code, error, then } => start_failed(state, code, error, then),
         Action::Pause => pause(state),
         Action::Unpause => unpause(state),
-        Action::Exited {
-            code,
-            oom,
-            at,
-            then,
-        } => exited(state, code, oom, at, then),
+        Action::Exited { code, oom, at, then } => exited(state, code, oom, at, then),
         Action::GiveUp => give_up(state),
         Action::Remove => remove(state),
         Action::RemoveFailed { error } => remove_failed(state, error),
@@ -255,15 +238,8 @@ fn start(state: &State) -> Step {
 fn started(state: &State, pid: i32, started: Timestamp) -> Step {
     match state {
         State::Created(before) | State::Exited(before) | State::Restarting(before) => {
-            let before = Ended {
-                error: String::new(),
-                ..before.clone()
-            };
-            let running = State::Running {
-                pid,
-                started,
-                before,
-            };
+            let before = Ended { error: String::new(), ..before.clone() };
+            let running = State::Running { pid, started, before };
             let effects = vec![Effect::Tell(Told::Start), Effect::ProbeHealth];
             Ok((running, effects))
         }
@@ -273,19 +249,12 @@ fn started(state: &State, pid: i32, started: Timestamp) -> Step {
 }
 
 fn start_failed(state: &State, code: i32, error: String, then: Afterwards) -> Step {
-    let failed = |before: &Ended| Ended {
-        code,
-        error: error.clone(),
-        oom: false,
-        ..before.clone()
-    };
+    let failed = |before: &Ended| Ended { code, error: error.clone(), oom: false, ..before.clone() };
     match state {
         // Docker leaves a container that never ran in `created`.
         State::Created(before) => match then {
             Afterwards::Remove => Ok((State::Created(failed(before)), vec![Effect::AutoRemove])),
-            Afterwards::Stay | Afterwards::Restart(_) => {
-                Ok((State::Created(failed(before)), Vec::new()))
-            }
+            Afterwards::Stay | Afterwards::Restart(_) => Ok((State::Created(failed(before)), Vec::new())),
         },
         State::Exited(before) | State::Restarting(before) => {
             let (state, effects) = after(failed(before), then);
@@ -298,39 +267,21 @@ fn start_failed(state: &State, code: i32, error: String, then: Afterwards) -> St
 
 fn pause(state: &State) -> Step {
     match state {
-        State::Running {
-            pid,
-            started,
-            before,
-        } => {
-            let paused = State::Paused {
-                pid: *pid,
-                started: *started,
-                before: before.clone(),
-            };
+        State::Running { pid, started, before } => {
+            let paused = State::Paused { pid: *pid, started: *started, before: before.clone() };
             Ok((paused, vec![Effect::Freeze, Effect::Tell(Told::Pause)]))
         }
         State::Paused { .. } => Err(Refusal::AlreadyPaused),
-        State::Created(_)
-        | State::Restarting(_)
-        | State::Exited(_)
-        | State::Removing(_)
-        | State::Dead(_) => Err(Refusal::NotRunning),
+        State::Created(_) | State::Restarting(_) | State::Exited(_) | State::Removing(_) | State::Dead(_) => {
+            Err(Refusal::NotRunning)
+        }
     }
 }
 
 fn unpause(state: &State) -> Step {
     match state {
-        State::Paused {
-            pid,
-            started,
-            before,
-        } => {
-            let running = State::Running {
-                pid: *pid,
-                started: *started,
-                before: before.clone(),
-            };
+        State::Paused { pid, started, before } => {
+            let running = State::Running { pid: *pid, started: *started, before: before.clone() };
             Ok((running, vec![Effect::Thaw, Effect::Tell(Told::Unpause)]))
         }
         State::Running { .. }
@@ -345,27 +296,15 @@ fn unpause(state: &State) -> Step {
 fn exited(state: &State, code: i32, oom: bool, at: Timestamp, then: Afterwards) -> Step {
     match state {
         State::Running { started, .. } | State::Paused { started, .. } => {
-            let ended = Ended {
-                code,
-                started: Some(*started),
-                finished: Some(at),
-                oom,
-                error: String::new(),
-            };
-            let mut effects = vec![
-                Effect::StopProbing,
-                Effect::Release,
-                Effect::Tell(Told::Die { code }),
-            ];
+            let ended = Ended { code, started: Some(*started), finished: Some(at), oom, error: String::new() };
+            let mut effects = vec![Effect::StopProbing, Effect::Release, Effect::Tell(Told::Die { code })];
             let (state, more) = after(ended, then);
             effects.extend(more);
             Ok((state, effects))
         }
-        State::Created(_)
-        | State::Restarting(_)
-        | State::Exited(_)
-        | State::Removing(_)
-        | State::Dead(_) => Err(Refusal::Stale),
+        State::Created(_) | State::Restarting(_) | State::Exited(_) | State::Removing(_) | State::Dead(_) => {
+            Err(Refusal::Stale)
+        }
     }
 }
 
@@ -394,9 +333,7 @@ fn remove(state: &State) -> Step {
         State::Created(ended) | State::Exited(ended) | State::Dead(ended) => {
             Ok((State::Removing(ended.clone()), vec![Effect::Dismantle]))
         }
-        State::Running { .. } | State::Paused { .. } | State::Restarting(_) => {
-            Err(Refusal::RunsStill(state.status()))
-        }
+        State::Running { .. } | State::Paused { .. } | State::Restarting(_) => Err(Refusal::RunsStill(state.status())),
         State::Removing(_) => Err(Refusal::RemovalInProgress),
     }
 }
@@ -404,10 +341,7 @@ fn remove(state: &State) -> Step {
 fn remove_failed(state: &State, error: String) -> Step {
     match state {
         State::Removing(ended) => {
-            let ended = Ended {
-                error,
-                ..ended.clone()
-            };
+            let ended = Ended { error, ..ended.clone() };
             Ok((State::Dead(ended), Vec::new()))
         }
         State::Running { .. }

@@ -35,9 +35,7 @@ pub fn decide(policy: RestartPolicy, auto_remove: bool, run: Run) -> Afterwards 
     let again = match policy {
         RestartPolicy::No => false,
         RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
-        RestartPolicy::OnFailure { max_retries } => {
-            run.code != 0 && (max_retries == 0 || run.restarts < max_retries)
-        }
+        RestartPolicy::OnFailure { max_retries } => run.code != 0 && (max_retries == 0 || run.restarts < max_retries),
     };
     if again && !run.stopped {
         Afterwards::Restart(next_wait(run))
@@ -49,11 +47,7 @@ pub fn decide(policy: RestartPolicy, auto_remove: bool, run: Run) -> Afterwards 
 }
 
 fn next_wait(run: Run) -> Duration {
-    if run.waited.is_zero() || run.lasted >= LONG_RUN {
-        FIRST
-    } else {
-        (run.waited * 2).min(LONGEST)
-    }
+    if run.waited.is_zero() || run.lasted >= LONG_RUN { FIRST } else { (run.waited * 2).min(LONGEST) }
 }
 
 /// Whether a container is started when the daemon starts, with what the user did before.
@@ -71,13 +65,7 @@ mod tests {
     use super::*;
 
     fn run() -> Run {
-        Run {
-            code: 1,
-            lasted: Duration::from_secs(1),
-            stopped: false,
-            restarts: 0,
-            waited: Duration::ZERO,
-        }
+        Run { code: 1, lasted: Duration::from_secs(1), stopped: false, restarts: 0, waited: Duration::ZERO }
     }
 
     #[test]
@@ -85,9 +73,7 @@ mod tests {
         let mut waited = Duration::ZERO;
         let mut seen = Vec::new();
         for _ in 0..12 {
-            let Afterwards::Restart(wait) =
-                decide(RestartPolicy::Always, false, Run { waited, ..run() })
-            else {
+            let Afterwards::Restart(wait) = decide(RestartPolicy::Always, false, Run { waited, ..run() }) else {
                 panic!("must restart")
             };
             seen.push(wait.as_millis());
@@ -95,31 +81,14 @@ mod tests {
         }
         assert_eq!(seen[..4], [100, 200, 400, 800]);
         assert_eq!(seen[11], 60_000);
-        let long = Run {
-            waited,
-            lasted: LONG_RUN,
-            ..run()
-        };
-        assert_eq!(
-            decide(RestartPolicy::Always, false, long),
-            Afterwards::Restart(FIRST)
-        );
+        let long = Run { waited, lasted: LONG_RUN, ..run() };
+        assert_eq!(decide(RestartPolicy::Always, false, long), Afterwards::Restart(FIRST));
     }
 
     #[test]
     fn on_failure_counts_its_tries_and_respects_success() {
         let policy = RestartPolicy::OnFailure { max_retries: 2 };
-        let at = |restarts, code| {
-            decide(
-                policy,
-                false,
-                Run {
-                    restarts,
-                    code,
-                    ..run()
-                },
-            )
-        };
+        let at = |restarts, code| decide(policy, false, Run { restarts, code, ..run() });
         assert_eq!(at(1, 1), Afterwards::Restart(FIRST));
         assert_eq!(at(2, 1), Afterwards::Stay);
         assert_eq!(at(0, 0), Afterwards::Stay);
@@ -127,14 +96,8 @@ mod tests {
 
     #[test]
     fn a_stop_ends_every_policy() {
-        let stopped = Run {
-            stopped: true,
-            ..run()
-        };
-        assert_eq!(
-            decide(RestartPolicy::Always, false, stopped),
-            Afterwards::Stay
-        );
+        let stopped = Run { stopped: true, ..run() };
+        assert_eq!(decide(RestartPolicy::Always, false, stopped), Afterwards::Stay);
         assert_eq!(decide(RestartPolicy::No, true, stopped), Afterwards::Remove);
         assert!(at_boot(RestartPolicy::Always, true, true, 0));
         assert!(!at_boot(RestartPolicy::UnlessStopped, true, true, 0));

@@ -9,20 +9,11 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn running() -> State {
-    State::Running {
-        pid: 7,
-        started: at(1),
-        before: Ended::default(),
-    }
+    State::Running { pid: 7, started: at(1), before: Ended::default() }
 }
 
 fn exited_action(then: Afterwards) -> Action {
-    Action::Exited {
-        code: 3,
-        oom: true,
-        at: at(9),
-        then,
-    }
+    Action::Exited { code: 3, oom: true, at: at(9), then }
 }
 
 #[test]
@@ -32,10 +23,7 @@ fn a_first_run_goes_from_created_to_exited() {
     assert_eq!((&state, effects), (&created, vec![Effect::Launch]));
     let (state, effects) = step(&state, Action::Started { pid: 7, at: at(1) }).unwrap();
     assert_eq!(state, running());
-    assert_eq!(
-        effects,
-        [Effect::Tell(Told::Start), Effect::ProbeHealth]
-    );
+    assert_eq!(effects, [Effect::Tell(Told::Start), Effect::ProbeHealth]);
     let (state, effects) = step(&state, exited_action(Afterwards::Stay)).unwrap();
     assert_eq!(state.status(), Status::Exited);
     assert_eq!(state.ended().code, 3);
@@ -63,10 +51,7 @@ fn restarting_waits_and_can_be_given_up() {
     let (state, effects) = step(&running(), exited_action(then)).unwrap();
     assert_eq!(state.status(), Status::Restarting);
     assert!(effects.contains(&Effect::Wake(Duration::from_millis(100))));
-    assert_eq!(
-        step(&state, Action::Remove),
-        Err(Refusal::RunsStill(Status::Restarting))
-    );
+    assert_eq!(step(&state, Action::Remove), Err(Refusal::RunsStill(Status::Restarting)));
     let (state, effects) = step(&state, Action::GiveUp).unwrap();
     assert_eq!(state.status(), Status::Exited);
     assert_eq!(effects, [Effect::CancelWake]);
@@ -74,19 +59,10 @@ fn restarting_waits_and_can_be_given_up() {
 
 #[test]
 fn what_runs_is_not_removed_and_what_is_removed_is_not_started() {
-    assert_eq!(
-        step(&running(), Action::Remove),
-        Err(Refusal::RunsStill(Status::Running))
-    );
+    assert_eq!(step(&running(), Action::Remove), Err(Refusal::RunsStill(Status::Running)));
     let (removing, _) = step(&State::Exited(Ended::default()), Action::Remove).unwrap();
-    assert_eq!(
-        step(&removing, Action::Remove),
-        Err(Refusal::RemovalInProgress)
-    );
-    assert_eq!(
-        step(&removing, Action::Start),
-        Err(Refusal::MarkedForRemoval)
-    );
+    assert_eq!(step(&removing, Action::Remove), Err(Refusal::RemovalInProgress));
+    assert_eq!(step(&removing, Action::Start), Err(Refusal::MarkedForRemoval));
     let error = "busy".to_owned();
     let (dead, _) = step(&removing, Action::RemoveFailed { error }).unwrap();
     assert_eq!(dead.status(), Status::Dead);
@@ -95,15 +71,9 @@ fn what_runs_is_not_removed_and_what_is_removed_is_not_started() {
 
 #[test]
 fn late_exits_change_nothing() {
-    for state in [
-        State::Created(Ended::default()),
-        State::Exited(Ended::default()),
-        State::Removing(Ended::default()),
-    ] {
-        assert_eq!(
-            step(&state, exited_action(Afterwards::Stay)),
-            Err(Refusal::Stale)
-        );
+    for state in [State::Created(Ended::default()), State::Exited(Ended::default()), State::Removing(Ended::default())]
+    {
+        assert_eq!(step(&state, exited_action(Afterwards::Stay)), Err(Refusal::Stale));
     }
 }
 

@@ -28,9 +28,7 @@ impl Filters {
     /// Whether the labels have every `label` and, for `key!`, none of it.
     pub fn labels(&self, key: &str, labels: &BTreeMap<String, String>) -> bool {
         self.values(key).all(|wanted| has_label(labels, wanted))
-            && self
-                .values(&format!("{key}!"))
-                .all(|unwanted| !has_label(labels, unwanted))
+            && self.values(&format!("{key}!")).all(|unwanted| !has_label(labels, unwanted))
     }
 
     /// Fails on a key that is not among the accepted ones.

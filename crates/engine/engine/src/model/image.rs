@@ -113,11 +113,7 @@ pub enum Progress {
     /// `Digest: <digest>`.
     Digest(String),
     /// `<tag>: digest: <digest> size: <size>`, the end of a push.
-    Pushed {
-        tag: String,
-        digest: String,
-        size: u64,
-    },
+    Pushed { tag: String, digest: String, size: u64 },
     /// A line of text (`Status: Downloaded newer image for ...`).
     Status(String),
     /// A line of output (`Loaded image: ...`).

@@ -227,10 +227,7 @@ fn container(text: &str) -> Option<String> {
 }
 
 fn bad(what: &'static str, text: &str) -> BadMode {
-    BadMode {
-        what,
-        text: text.to_owned(),
-    }
+    BadMode { what, text: text.to_owned() }
 }
 
 macro_rules! as_text {
@@ -248,14 +245,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(
-    NetworkMode,
-    IpcMode,
-    PidMode,
-    UtsMode,
-    CgroupnsMode,
-    UsernsMode
-);
+as_text!(NetworkMode, IpcMode, PidMode, UtsMode, CgroupnsMode, UsernsMode);
 
 /// When a container that ended is started again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,9 +265,9 @@ impl RestartPolicy {
     pub fn parse(name: &str, max_retries: i64) -> Result<RestartPolicy, crate::Error> {
         let invalid = |text: &str| Err(crate::Error::invalid(text));
         match name {
-            "always" | "unless-stopped" | "no" | "" if max_retries > 0 => invalid(
-                "invalid restart policy: maximum retry count can only be used with 'on-failure'",
-            ),
+            "always" | "unless-stopped" | "no" | "" if max_retries > 0 => {
+                invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+            }
             "always" | "unless-stopped" | "no" | "" if max_retries < 0 => invalid(
                 "invalid restart policy: maximum retry count can only be used with 'on-failure' and cannot be negative",
             ),
@@ -287,9 +277,9 @@ impl RestartPolicy {
             "" | "no" => Ok(RestartPolicy::No),
             "always" => Ok(RestartPolicy::Always),
             "unless-stopped" => Ok(RestartPolicy::UnlessStopped),
-            "on-failure" => Ok(RestartPolicy::OnFailure {
-                max_retries: u32::try_from(max_retries).unwrap_or(u32::MAX),
-            }),
+            "on-failure" => {
+                Ok(RestartPolicy::OnFailure { max_retries: u32::try_from(max_retries).unwrap_or(u32::MAX) })
+            }
             _ => Err(crate::Error::invalid(format!(
                 "invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
             ))),

@@ -31,9 +31,7 @@ impl MountKind {
             "volume" => Ok(MountKind::Volume),
             "tmpfs" => Ok(MountKind::Tmpfs),
             "image" => Ok(MountKind::Image),
-            _ => Err(crate::Error::invalid(format!(
-                "invalid mount config for type \"{text}\": mount type unknown"
-            ))),
+            _ => Err(crate::Error::invalid(format!("invalid mount config for type \"{text}\": mount type unknown"))),
         }
     }
 }

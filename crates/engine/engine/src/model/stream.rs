@@ -59,17 +59,12 @@ impl io::Read for ByteStream {
 impl ByteSender {
     /// Sends a chunk, or the error that ended the source. Fails when nobody reads any more.
     pub async fn send(&self, chunk: io::Result<Bytes>) -> io::Result<()> {
-        self.0
-            .send(chunk)
-            .await
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.0.send(chunk).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     /// The same from a blocking thread.
     pub fn blocking_send(&self, chunk: io::Result<Bytes>) -> io::Result<()> {
-        self.0
-            .blocking_send(chunk)
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.0.blocking_send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -176,10 +171,7 @@ pub struct InputSink(pub(crate) mpsc::Sender<Bytes>);
 impl InputSink {
     /// Sends bytes; waits while the process does not read. Fails when it reads no more or was detached from.
     pub async fn write(&self, bytes: Bytes) -> io::Result<()> {
-        self.0
-            .send(bytes)
-            .await
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.0.send(bytes).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     /// End of file for the process.
@@ -192,10 +184,7 @@ pub struct ProgressSink(pub mpsc::UnboundedSender<super::image::Progress>);
 
 impl ProgressSink {
     /// Both ends.
-    pub fn channel() -> (
-        ProgressSink,
-        mpsc::UnboundedReceiver<super::image::Progress>,
-    ) {
+    pub fn channel() -> (ProgressSink, mpsc::UnboundedReceiver<super::image::Progress>) {
         let (send, receive) = mpsc::unbounded_channel();
         (ProgressSink(send), receive)
     }
