@@ -108,3 +108,44 @@ impl From<network::Error> for Error {
         Error { kind, message: error.to_string(), exit_code: None, source: Some(Box::new(error)) }
     }
 }
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        let kind = match error.kind() {
+            store::Kind::NotFound => Kind::NotFound,
+            store::Kind::Conflict => Kind::Conflict,
+            store::Kind::Invalid => Kind::Invalid,
+            store::Kind::Denied => Kind::Denied,
+            store::Kind::Unimplemented => Kind::Unimplemented,
+            store::Kind::Internal => Kind::Internal,
+        };
+        Error { kind, message: error.to_string(), exit_code: None, source: Some(Box::new(error)) }
+    }
+}
+
+impl From<supervisor::Error> for Error {
+    fn from(error: supervisor::Error) -> Error {
+        use supervisor::ErrorKind;
+        let (kind, exit_code) = match error.kind() {
+            ErrorKind::NotFound => (Kind::NotFound, None),
+            ErrorKind::Conflict => (Kind::Conflict, None),
+            ErrorKind::Invalid => (Kind::Invalid, None),
+            ErrorKind::Denied => (Kind::Denied, None),
+            ErrorKind::Unavailable => (Kind::Unavailable, None),
+            ErrorKind::Unimplemented => (Kind::Unimplemented, None),
+            ErrorKind::Internal => (Kind::Internal, None),
+            // Docker answers "bad request" to both.
+            ErrorKind::CommandNotFound => (Kind::Invalid, Some(127)),
+            ErrorKind::CommandNotExecutable => (Kind::Invalid, Some(126)),
+        };
+        Error { kind, message: error.to_string(), exit_code, source: Some(Box::new(error)) }
+    }
+}
+
+impl Error {
+    /// The same with words before it.
+    pub fn prefixed(mut self, words: &str) -> Error {
+        self.message = format!("{words}{}", self.message);
+        self
+    }
+}

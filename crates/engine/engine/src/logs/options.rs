@@ -99,7 +99,7 @@ fn max_file(log: &LogConfig) -> Result<Option<u32>> {
 }
 
 /// `10m` and the like, in powers of 1024.
-fn bytes(text: &str) -> Option<u64> {
+pub fn bytes(text: &str) -> Option<u64> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|it: char| it.is_ascii_alphabetic());
     let factor: u64 = match lower[digits.len()..].trim_end_matches('b').trim_end_matches('i') {
