@@ -55,8 +55,7 @@ impl Engine {
         }
         let past = match spec.logs {
             true => {
-                let query =
-                    LogQuery { stdout: spec.stdout, stderr: spec.stderr, ..LogQuery::default() };
+                let query = LogQuery { stdout: spec.stdout, stderr: spec.stderr, ..LogQuery::default() };
                 Some(self.logs(container, query).await?)
             }
             false => None,
@@ -107,16 +106,16 @@ pub enum End {
 
 /// Carries bytes both ways until one side ends. `once`: the end of the input ends the process's input.
 pub async fn connect(
-    attachment: supervisor::Attachment,
+    mut attachment: supervisor::Attachment,
     to: mpsc::Sender<(Output, Bytes)>,
     from: Option<mpsc::Receiver<Bytes>>,
     detach: Option<DetachKeys>,
     once: bool,
 ) -> End {
-    let (input, mut output) = attachment.split();
+    let input = attachment.input();
     let (left, detached) = oneshot::channel::<()>();
     let typing = tokio::spawn(async move {
-        let Some(mut from) = from else {
+        let (Some(mut from), Some(input)) = (from, input) else {
             return std::future::pending().await;
         };
         let mut keys = detach;
@@ -143,7 +142,7 @@ pub async fn connect(
     });
     let telling = async {
         loop {
-            match output.read().await {
+            match attachment.read().await {
                 Ok(Some((stream, bytes))) => {
                     let stream = match stream {
                         supervisor::Stream::Stdout => Output::Stdout,

@@ -83,9 +83,7 @@ impl Containers {
         match (matches.next(), matches.next()) {
             (Some((_, handle)), None) => Ok(handle.clone()),
             (None, _) => Err(no_such(text)),
-            (Some(_), Some(_)) => {
-                Err(Error::invalid(format!("multiple IDs found with provided prefix: {text}")))
-            }
+            (Some(_), Some(_)) => Err(Error::invalid(format!("multiple IDs found with provided prefix: {text}"))),
         }
     }
 

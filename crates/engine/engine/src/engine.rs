@@ -35,6 +35,7 @@ pub(crate) struct Inner {
     pub journal: Journal,
     pub store: Store,
     pub networks: Networks,
+    pub registry: registry::Client,
     pub supervisor: supervisor::Client,
     pub events: Events,
     pub containers: Containers,

@@ -215,6 +215,7 @@ impl Engine {
             container: record.id.clone(),
             exec: id.to_owned(),
             process: document::exec(record, &process)?,
+            seccomp: document::exec_seccomp(record, spec.privileged, self.inner.seccomp_profile.as_deref())?,
             io: match spec.tty {
                 true => Io::Terminal { size },
                 false => Io::Pipes { stdin: attach.is_some_and(|it| it.stdin) },
@@ -248,17 +249,14 @@ impl Engine {
 fn check_running(record: &Record) -> Result<()> {
     match record.state.status() {
         Status::Running => Ok(()),
-        Status::Paused => Err(Error::conflict(format!(
-            "Container {} is paused, unpause the container before exec",
-            record.id
-        ))),
-        Status::Restarting => Err(Error::conflict(format!(
-            "Container {} is restarting, wait until the container is running",
-            record.id
-        ))),
+        Status::Paused => {
+            Err(Error::conflict(format!("Container {} is paused, unpause the container before exec", record.id)))
+        }
+        Status::Restarting => {
+            Err(Error::conflict(format!("Container {} is restarting, wait until the container is running", record.id)))
+        }
         Status::Created | Status::Removing | Status::Exited | Status::Dead => {
             Err(Error::conflict(format!("container {} is not running", record.id)))
         }
     }
 }
-

@@ -3,21 +3,39 @@
 //! [`Engine`] is the handle that façades translate to; it knows neither HTTP nor Docker's JSON nor Kubernetes. Its own
 //! types are in [`model`]; texts of its errors are docker's, their class is [`Kind`].
 
+mod attach;
 mod compose;
+mod containers;
+mod create;
 mod engine;
 mod error;
 mod events;
+mod exec;
 mod facts;
+mod files;
+mod health;
+mod images;
+mod inspect;
 mod journal;
+mod keeper;
 mod lifecycle;
+mod list;
 mod logs;
 pub mod model;
 mod names;
+mod networks;
+mod open;
 mod record;
 mod root;
 mod settings;
 mod signals;
+mod stats;
+mod system;
+mod top;
+mod update;
 mod validate;
+mod verbs;
+mod volumes;
 
 pub use engine::Engine;
 pub use error::{Error, Kind, Result};

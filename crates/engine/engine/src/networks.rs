@@ -2,9 +2,10 @@
 
 use crate::engine::{Engine, Inner, blocking};
 use crate::error::{Error, Kind, Result};
+use crate::keeper::Command;
 use crate::model::event::EventKind;
 use crate::model::filters::Filters;
-use crate::model::network::{Network, NetworkInspect, NetworkSpec};
+use crate::model::network::{EndpointSpec, Network, NetworkInspect, NetworkSpec};
 use crate::model::system::Pruned;
 
 impl Engine {
@@ -63,6 +64,18 @@ impl Engine {
             Ok(())
         })
         .await
+    }
+
+    pub async fn network_connect(&self, network: &str, container: &str, spec: EndpointSpec) -> Result<()> {
+        let handle = self.inner.containers.find(container)?;
+        let network = network.to_owned();
+        handle.ask(|reply| Command::Connect { network, spec, reply }).await
+    }
+
+    pub async fn network_disconnect(&self, network: &str, container: &str, force: bool) -> Result<()> {
+        let handle = self.inner.containers.find(container)?;
+        let network = network.to_owned();
+        handle.ask(|reply| Command::Disconnect { network, force, reply }).await
     }
 
     /// User-defined ones that no container is on.

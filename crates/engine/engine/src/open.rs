@@ -46,6 +46,13 @@ impl Engine {
         let at = SupervisorConfig { exec_root: config.exec_root.clone(), binary: config.binary.clone() };
         let (supervisor, found) = supervisor::Client::connect_or_spawn(at).await?;
         let seccomp_profile = read_profile(&config)?;
+        let registry = registry::Client::new(registry::ClientConfig {
+            mirrors: config.registry_mirrors.clone(),
+            insecure: config.insecure_registries.clone(),
+            downloads: config.max_concurrent_downloads,
+            uploads: config.max_concurrent_uploads,
+            ..registry::ClientConfig::default()
+        })?;
         let inner = Arc::new(Inner {
             config,
             id,
@@ -54,6 +61,7 @@ impl Engine {
             journal,
             store,
             networks,
+            registry,
             supervisor,
             events: Events::new(),
             containers: Containers::default(),
@@ -132,11 +140,7 @@ fn read_profile(config: &EngineConfig) -> Result<Option<String>> {
 }
 
 /// Matches records with what the supervisor holds; gives what each container's task is to be told first.
-async fn adopt(
-    inner: &Arc<Inner>,
-    records: Vec<Record>,
-    found: Vec<Found>,
-) -> Result<Vec<(Arc<Handle>, Command)>> {
+async fn adopt(inner: &Arc<Inner>, records: Vec<Record>, found: Vec<Found>) -> Result<Vec<(Arc<Handle>, Command)>> {
     let mut held: BTreeMap<String, ProcessState> = BTreeMap::new();
     for process in &found {
         if process.key.exec.is_none() {
@@ -200,10 +204,7 @@ fn fate(record: &mut Record, held: Option<ProcessState>) -> Fate {
     match (&record.state, held) {
         (State::Running { .. } | State::Paused { .. }, Some(ProcessState::Running { .. })) => Fate::Adopt,
         (State::Running { .. } | State::Paused { .. }, Some(ProcessState::Exited(exit))) => Fate::Exited(exit),
-        (
-            State::Running { before, .. } | State::Paused { before, .. },
-            Some(ProcessState::Created { .. }),
-        ) => {
+        (State::Running { before, .. } | State::Paused { before, .. }, Some(ProcessState::Created { .. })) => {
             // Stored ahead of a start that did not come to be.
             let before = before.clone();
             record.state = if before.started.is_some() { State::Exited(before) } else { State::Created(before) };
@@ -336,4 +337,3 @@ fn collect_cgroups(inner: &Inner) {
         }
     }
 }
-

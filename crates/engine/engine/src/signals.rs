@@ -41,7 +41,6 @@ const NAMES: &[(&str, i32)] = &[
 
 pub const KILL: i32 = 9;
 pub const TERM: i32 = 15;
-pub const CONT: i32 = 18;
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 

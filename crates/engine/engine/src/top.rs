@@ -1,49 +1,57 @@
-//! The processes of a container, as the host's `ps` would show them; `/proc` is read instead, since a host need not have `ps`.
+//! Processes of a container as `ps` shows them, read from /proc without that program.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use crate::Engine;
-use crate::engine::{Inner, blocking};
-use crate::error::{Error, Kind, Result};
+use crate::engine::blocking;
+use crate::error::{Error, Result};
 use crate::model::view::{Status, Top};
-use crate::record::Record;
 
-/// What one process is, from `/proc/<pid>`.
-struct Process {
-    pid: i32,
-    parent: i32,
-    uid: u32,
-    /// Ticks of processor time, and since the host's boot.
-    time: u64,
-    started: u64,
-    terminal: i32,
-    state: char,
-    threads: u64,
-    nice: i64,
-    /// KiB.
-    virtual_size: u64,
-    resident: u64,
-    name: String,
-    command: String,
+/// A column that is known, by ps's names for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Uid,
+    User,
+    Pid,
+    Ppid,
+    C,
+    Stime,
+    Tty,
+    Time,
+    Cmd,
+    Command,
+    Comm,
+    Stat,
+    Vsz,
+    Rss,
+    PercentCpu,
+    PercentMem,
+    Nlwp,
+    Ni,
+    Pri,
 }
 
-/// What holds for all of them.
-struct Host {
-    ticks: u64,
-    booted: i64,
-    users: BTreeMap<u32, String>,
-    /// KiB.
-    memory: u64,
-}
+const FULL: &[Column] =
+    &[Column::Uid, Column::Pid, Column::Ppid, Column::C, Column::Stime, Column::Tty, Column::Time, Column::Cmd];
+const AUX: &[Column] = &[
+    Column::User,
+    Column::Pid,
+    Column::PercentCpu,
+    Column::PercentMem,
+    Column::Vsz,
+    Column::Rss,
+    Column::Tty,
+    Column::Stat,
+    Column::Stime,
+    Column::Time,
+    Column::Command,
+];
 
 impl Engine {
     /// `arguments` are those of ps; empty means `-ef`.
     pub async fn top(&self, container: &str, arguments: &str) -> Result<Top> {
-        let record = self.inner.containers.find(container)?.record();
+        let handle = self.inner.containers.find(container)?;
+        let record = handle.record();
         match record.state.status() {
             Status::Running | Status::Paused => {}
             Status::Restarting => {
@@ -56,219 +64,265 @@ impl Engine {
                 return Err(Error::conflict(format!("container {} is not running", record.id)));
             }
         }
-        let (inner, arguments) = (self.inner.clone(), arguments.to_owned());
-        let columns = columns(if arguments.trim().is_empty() { "-ef" } else { arguments.trim() })?;
-        let told = record.clone();
-        let shown = blocking(move || show(&inner, &record, &columns)).await?;
-        self.inner.tell(&told, "top", &[]);
-        Ok(shown)
+        let columns = columns(arguments)?;
+        let pids = self.inner.supervisor.pids(&record.id).await?;
+        let memory = self.inner.facts.memory;
+        self.inner.tell(&record, "top", &[]);
+        blocking(move || {
+            let host = Host::read(memory);
+            let titles = columns.iter().map(|it| title(*it).to_owned()).collect();
+            let rows = pids.iter().filter_map(|pid| Process::read(*pid));
+            let processes = rows.map(|process| columns.iter().map(|it| cell(*it, &process, &host)).collect()).collect();
+            Ok(Top { titles, processes })
+        })
+        .await
     }
 }
 
-fn show(inner: &Inner, record: &Record, columns: &[Column]) -> Result<Top> {
-    let group = cgroup::Cgroup::open(&inner.facts.hierarchy, &inner.cgroup(record));
-    let pids = group.and_then(|group| group.pids());
-    let pids = pids.map_err(|error| Error::because(Kind::Internal, "list the processes of the container", error))?;
-    let host = Host::find();
-    let mut processes: Vec<Process> =
-        pids.into_iter().collect::<BTreeSet<_>>().into_iter().filter_map(process).collect();
-    processes.sort_by_key(|process| (process.started, process.pid));
-    Ok(Top {
-        titles: columns.iter().map(|column| column.title.to_owned()).collect(),
-        processes: processes
-            .iter()
-            .map(|it| columns.iter().map(|column| (column.value)(it, &host)).collect())
-            .collect(),
+fn columns(arguments: &str) -> Result<Vec<Column>> {
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    match words.as_slice() {
+        [] | ["-ef"] | ["-e", "-f"] | ["-fe"] => return Ok(FULL.to_vec()),
+        ["aux" | "-aux" | "auxw" | "auxww" | "ux"] => return Ok(AUX.to_vec()),
+        _ => {}
+    }
+    let mut columns = Vec::new();
+    let mut rest = words.into_iter();
+    while let Some(word) = rest.next() {
+        let list = match word {
+            "-e" | "-A" | "e" | "a" | "x" | "ax" | "-ax" => continue,
+            "-o" | "o" | "-eo" | "-Ao" | "axo" | "--format" => rest.next().unwrap_or_default(),
+            _ => word.strip_prefix("-eo").or_else(|| word.strip_prefix("-o")).ok_or_else(|| unknown(arguments))?,
+        };
+        for name in list.split(',') {
+            columns.push(column(name.split('=').next().unwrap_or(name)).ok_or_else(|| unknown(arguments))?);
+        }
+    }
+    if columns.is_empty() {
+        columns = vec![Column::Pid, Column::Tty, Column::Time, Column::Cmd];
+    }
+    if !columns.contains(&Column::Pid) {
+        return Err(Error::internal("Couldn't find PID field in ps output"));
+    }
+    Ok(columns)
+}
+
+fn unknown(arguments: &str) -> Error {
+    Error::unimplemented(format!("ps: the arguments \"{arguments}\" are not implemented"))
+}
+
+fn column(name: &str) -> Option<Column> {
+    Some(match name {
+        "uid" | "euid" | "user" | "euser" | "uname" => Column::User,
+        "pid" | "tgid" => Column::Pid,
+        "ppid" => Column::Ppid,
+        "c" => Column::C,
+        "stime" | "start" | "start_time" | "lstart" => Column::Stime,
+        "tty" | "tt" | "tname" => Column::Tty,
+        "time" | "cputime" => Column::Time,
+        "cmd" => Column::Cmd,
+        "args" | "command" => Column::Command,
+        "comm" | "ucmd" | "ucomm" => Column::Comm,
+        "stat" | "s" | "state" => Column::Stat,
+        "vsz" | "vsize" => Column::Vsz,
+        "rss" | "rssize" => Column::Rss,
+        "pcpu" | "%cpu" => Column::PercentCpu,
+        "pmem" | "%mem" => Column::PercentMem,
+        "nlwp" | "thcount" => Column::Nlwp,
+        "ni" | "nice" => Column::Ni,
+        "pri" => Column::Pri,
+        _ => return None,
     })
 }
 
+fn title(column: Column) -> &'static str {
+    match column {
+        Column::Uid => "UID",
+        Column::User => "USER",
+        Column::Pid => "PID",
+        Column::Ppid => "PPID",
+        Column::C => "C",
+        Column::Stime => "STIME",
+        Column::Tty => "TTY",
+        Column::Time => "TIME",
+        Column::Cmd => "CMD",
+        Column::Command | Column::Comm => "COMMAND",
+        Column::Stat => "STAT",
+        Column::Vsz => "VSZ",
+        Column::Rss => "RSS",
+        Column::PercentCpu => "%CPU",
+        Column::PercentMem => "%MEM",
+        Column::Nlwp => "NLWP",
+        Column::Ni => "NI",
+        Column::Pri => "PRI",
+    }
+}
+
+/// What of the host the columns need.
+struct Host {
+    passwd: String,
+    /// Seconds since 1970.
+    boot: i64,
+    now: i64,
+    memory: u64,
+}
+
 impl Host {
-    fn find() -> Host {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let number = |text: String, key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key).map(str::to_owned));
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-        };
-        let user = |line: &str| {
-            let mut fields = line.split(':');
-            let name = fields.next()?.to_owned();
-            Some((fields.nth(1)?.parse().ok()?, name))
-        };
+    fn read(memory: u64) -> Host {
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let boot = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
         Host {
-            ticks: rustix::param::clock_ticks_per_second().max(1),
-            booted: i64::try_from(number(read("/proc/stat"), "btime ")).unwrap_or(0),
-            // The first name of a number is the one that is shown.
-            users: read("/etc/passwd").lines().rev().filter_map(user).collect(),
-            memory: number(read("/proc/meminfo"), "MemTotal:"),
+            passwd: fs::read_to_string("/etc/passwd").unwrap_or_default(),
+            boot: boot.unwrap_or(0),
+            now: jiff::Timestamp::now().as_second(),
+            memory,
         }
     }
 
     fn user(&self, uid: u32) -> String {
-        self.users.get(&uid).cloned().unwrap_or_else(|| uid.to_string())
+        let named = self.passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+        });
+        named.unwrap_or_else(|| uid.to_string())
     }
 }
 
-/// `None` when it ended meanwhile.
-fn process(pid: i32) -> Option<Process> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    // Numbered as in proc(5), where the state is the third.
-    let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1)?.parse().ok())?;
-    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let words = String::from_utf8_lossy(&line).trim_end_matches('\0').replace(['\0', '\n'], " ");
-    let positive = |number: i64| u64::try_from(number).unwrap_or(0);
-    let page = rustix::param::page_size() as u64 / 1024;
-    Some(Process {
-        pid,
-        parent: number(4) as i32,
-        uid,
-        time: positive(number(14) + number(15)),
-        started: positive(number(22)),
-        terminal: number(7) as i32,
-        state: fields.first()?.chars().next()?,
-        threads: positive(number(20)),
-        nice: number(19),
-        virtual_size: positive(number(23)) / 1024,
-        resident: positive(number(24)) * page,
-        name: name.to_owned(),
-        command: if words.is_empty() { format!("[{name}]") } else { words },
-    })
+/// One process of /proc; it may be gone before it is read, then there is none.
+struct Process {
+    pid: i32,
+    ppid: i32,
+    uid: u32,
+    state: char,
+    session: i32,
+    foreground: bool,
+    tty: i64,
+    ticks: u64,
+    nice: i64,
+    priority: i64,
+    threads: u64,
+    start: u64,
+    vsize: u64,
+    rss: u64,
+    name: String,
+    command: String,
 }
 
-struct Column {
-    title: &'static str,
-    value: fn(&Process, &Host) -> String,
+impl Process {
+    fn read(pid: i32) -> Option<Process> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        Process::parse(&stat, &status, &command)
+    }
+
+    fn parse(stat: &str, status: &str, command: &[u8]) -> Option<Process> {
+        let (head, tail) = stat.rsplit_once(')')?;
+        let (pid, name) = head.split_once('(')?;
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<i64>().ok();
+        let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let uid = uid?.split_whitespace().nth(1)?.parse().ok()?;
+        let command = String::from_utf8_lossy(command).trim_end_matches('\0').replace('\0', " ");
+        let own = pid.trim().parse().ok()?;
+        Some(Process {
+            pid: own,
+            ppid: i32::try_from(number(1)?).ok()?,
+            uid,
+            state: fields.first()?.chars().next()?,
+            session: i32::try_from(number(3)?).ok()?,
+            foreground: number(5)? == number(2)?,
+            tty: number(4)?,
+            ticks: u64::try_from(number(11)? + number(12)?).ok()?,
+            priority: number(15)?,
+            nice: number(16)?,
+            threads: u64::try_from(number(17)?).ok()?,
+            start: u64::try_from(number(19)?).ok()?,
+            vsize: u64::try_from(number(20)?).ok()?,
+            rss: u64::try_from(number(21)?).ok()? * 4,
+            name: name.to_owned(),
+            command,
+        })
+    }
+
+    fn command(&self) -> String {
+        if self.command.is_empty() { format!("[{}]", self.name) } else { self.command.clone() }
+    }
 }
 
-/// The columns of the usual spellings: `-ef`, `aux`, `-o a,b`; anything else is refused.
-fn columns(arguments: &str) -> Result<Vec<Column>> {
-    let words: Vec<&str> = arguments.split_whitespace().collect();
-    let mut names: Vec<&str> = Vec::new();
-    let mut rest = words.iter();
-    while let Some(word) = rest.next() {
-        match *word {
-            "-ef" | "-fe" | "-f" | "-Af" | "-fA" => {
-                names = vec!["uid_name", "pid", "ppid", "c", "stime", "tty", "time", "cmd"]
-            }
-            "aux" | "-aux" | "au" => {
-                names = vec!["user", "pid", "pcpu", "pmem", "vsz", "rss", "tt", "stat", "start", "time", "args"];
-            }
-            "-e" | "-A" | "ax" | "a" | "x" | "w" | "ww" | "-w" | "-ww" => {}
-            "-o" | "o" | "-eo" | "-Ao" | "axo" => {
-                let list = rest.next().ok_or_else(|| Error::invalid("ps: a list of columns is missing after -o"))?;
-                names.extend(list.split(',').map(|name| name.split('=').next().unwrap_or(name)));
-            }
-            other => match other.strip_prefix("-o") {
-                Some(list) => names.extend(list.split(',')),
-                None => {
-                    return Err(Error::invalid(format!("ps: {other:?} is not understood; -ef, aux and -o COLUMNS are")));
-                }
-            },
+fn cell(column: Column, process: &Process, host: &Host) -> String {
+    let seconds = process.ticks / 100;
+    let began = host.boot + i64::try_from(process.start / 100).unwrap_or(0);
+    let lived = (host.now - began).max(1);
+    let share = process.ticks as f64 / lived as f64;
+    match column {
+        Column::Uid | Column::User => host.user(process.uid),
+        Column::Pid => process.pid.to_string(),
+        Column::Ppid => process.ppid.to_string(),
+        Column::C => format!("{:.0}", share.min(99.0)),
+        Column::Stime => start_time(began, host.now),
+        Column::Tty => tty(process.tty),
+        Column::Time => format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+        Column::Cmd | Column::Command => process.command(),
+        Column::Comm => process.name.clone(),
+        Column::Stat => {
+            let leader = if process.session == process.pid { "s" } else { "" };
+            let many = if process.threads > 1 { "l" } else { "" };
+            let front = if process.foreground { "+" } else { "" };
+            format!("{}{leader}{many}{front}", process.state)
         }
-    }
-    if names.is_empty() {
-        names = vec!["pid", "tty", "time", "comm"];
-    }
-    if !names.contains(&"pid") {
-        return Err(Error::invalid("Couldn't find PID field in ps output"));
-    }
-    names.into_iter().map(column).collect()
-}
-
-fn column(name: &str) -> Result<Column> {
-    let column = |title, value| Ok(Column { title, value });
-    match name {
-        "uid_name" => column("UID", |p, h| h.user(p.uid)),
-        "user" | "euser" | "uname" => column("USER", |p, h| h.user(p.uid)),
-        "uid" | "euid" => column("UID", |p, _| p.uid.to_string()),
-        "pid" => column("PID", |p, _| p.pid.to_string()),
-        "ppid" => column("PPID", |p, _| p.parent.to_string()),
-        "c" => column("C", |p, h| (percent(p, h) as u64).to_string()),
-        "pcpu" | "%cpu" => column("%CPU", |p, h| format!("{:.1}", percent(p, h))),
-        "pmem" | "%mem" => column("%MEM", |p, h| format!("{:.1}", p.resident as f64 * 100.0 / h.memory.max(1) as f64)),
-        "vsz" => column("VSZ", |p, _| p.virtual_size.to_string()),
-        "rss" => column("RSS", |p, _| p.resident.to_string()),
-        "stime" | "start_time" => column("STIME", started),
-        "start" => column("START", started),
-        "tty" | "tname" => column("TTY", |p, _| terminal(p)),
-        "tt" => column("TTY", |p, _| terminal(p)),
-        "time" | "cputime" => column("TIME", |p, h| clock(p.time / h.ticks)),
-        "etime" => column("ELAPSED", |p, h| clock(elapsed(p, h) as u64)),
-        "stat" | "s" | "state" => column("STAT", |p, _| p.state.to_string()),
-        "nlwp" | "thcount" => column("NLWP", |p, _| p.threads.to_string()),
-        "ni" | "nice" => column("NI", |p, _| p.nice.to_string()),
-        "comm" | "ucmd" => column("CMD", |p, _| p.name.clone()),
-        "cmd" => column("CMD", |p, _| p.command.clone()),
-        "args" | "command" => column("COMMAND", |p, _| p.command.clone()),
-        other => Err(Error::invalid(format!("ps: column {other:?} is not known"))),
+        Column::Vsz => (process.vsize / 1024).to_string(),
+        Column::Rss => process.rss.to_string(),
+        Column::PercentCpu => format!("{share:.1}"),
+        Column::PercentMem => format!("{:.1}", process.rss as f64 * 1024.0 * 100.0 / host.memory.max(1) as f64),
+        Column::Nlwp => process.threads.to_string(),
+        Column::Ni => process.nice.to_string(),
+        Column::Pri => (39 - process.priority).to_string(),
     }
 }
 
-fn began(process: &Process, host: &Host) -> i64 {
-    host.booted + i64::try_from(process.started / host.ticks).unwrap_or(0)
+/// `12:34` within a day, `Nov24` before.
+fn start_time(at: i64, now: i64) -> String {
+    let Ok(at_time) = jiff::Timestamp::from_second(at) else {
+        return "?".to_owned();
+    };
+    let zoned = at_time.to_zoned(jiff::tz::TimeZone::UTC);
+    let form = if now - at < 86_400 { "%H:%M" } else { "%b%d" };
+    zoned.strftime(form).to_string()
 }
 
-fn elapsed(process: &Process, host: &Host) -> f64 {
-    (Timestamp::now().as_second() - began(process, host)).max(0) as f64
-}
-
-fn percent(process: &Process, host: &Host) -> f64 {
-    let seconds = elapsed(process, host);
-    if seconds < 1.0 { 0.0 } else { process.time as f64 / host.ticks as f64 * 100.0 / seconds }
-}
-
-/// The time of day, or the day when it is not today.
-fn started(process: &Process, host: &Host) -> String {
-    let Ok(began) = Timestamp::from_second(began(process, host)) else { return "?".to_owned() };
-    let zone = TimeZone::UTC;
-    let (began, now) = (began.to_zoned(zone.clone()), Timestamp::now().to_zoned(zone));
-    let format = if began.date() == now.date() { "%H:%M" } else { "%b%d" };
-    began.strftime(format).to_string()
-}
-
-/// `pts/0` or `?`.
-fn terminal(process: &Process) -> String {
-    let (major, minor) =
-        ((process.terminal >> 8) & 0xfff, (process.terminal & 0xff) | ((process.terminal >> 12) & 0xfff00));
+/// The terminal's name from its device number.
+fn tty(device: i64) -> String {
+    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00));
     match major {
-        136..=143 => format!("pts/{}", minor + (major - 136) * 256),
+        0 => "?".to_owned(),
+        136..=143 => format!("pts/{}", (major - 136) * 256 + minor),
         4 => format!("tty{minor}"),
         _ => "?".to_owned(),
     }
-}
-
-fn clock(seconds: u64) -> String {
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn titles(arguments: &str) -> Result<String, String> {
-        let titles = columns(arguments).map_err(|e| e.message().to_owned())?;
-        Ok(titles.iter().map(|c| c.title).collect::<Vec<_>>().join(" "))
+    #[test]
+    fn a_process_is_shown_in_columns() {
+        let stat = "42 (my (odd) name) S 1 42 42 34817 42 4194304 1 0 0 0 150 50 0 0 20 0 3 0 1000 8192000 100 0";
+        let process = Process::parse(stat, "Name:\tx\nUid:\t33\t33\t33\t33\n", b"sleep\0100\0").unwrap();
+        let host = Host { passwd: "www:x:33:33::/:/bin/sh\n".into(), boot: 0, now: 110, memory: 1 << 30 };
+        let row: Vec<_> = FULL.iter().map(|it| cell(*it, &process, &host)).collect();
+        assert_eq!(row, ["www", "42", "1", "2", "00:00", "pts/1", "00:00:02", "sleep 100"]);
+        assert_eq!(cell(Column::Stat, &process, &host), "Ssl+");
+        assert_eq!(cell(Column::Rss, &process, &host), "400");
     }
 
     #[test]
-    fn the_usual_spellings_are_understood() {
-        assert_eq!(titles("-ef").unwrap(), "UID PID PPID C STIME TTY TIME CMD");
-        assert_eq!(titles("aux").unwrap(), "USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND");
-        assert_eq!(titles("-o pid,comm").unwrap(), "PID CMD");
-        assert_eq!(titles("-eo pid,args").unwrap(), "PID COMMAND");
-        assert_eq!(titles("-o comm").unwrap_err(), "Couldn't find PID field in ps output");
-        assert!(titles("--forest").is_err());
-        assert!(titles("-o pid,what").is_err());
-    }
-
-    #[test]
-    fn this_process_is_seen() {
-        let seen = process(std::process::id() as i32).unwrap();
-        assert_eq!(seen.uid, rustix::process::geteuid().as_raw());
-        assert!(!seen.command.is_empty() && seen.threads > 0 && seen.resident > 0);
-        assert_eq!(clock(3661), "01:01:01");
+    fn arguments_choose_columns() {
+        assert_eq!(columns("").unwrap(), FULL);
+        assert_eq!(columns("-o pid,cmd").unwrap(), [Column::Pid, Column::Cmd]);
+        assert!(columns("-o cmd").unwrap_err().message().contains("PID field"));
+        assert!(columns("-Z").is_err());
     }
 }

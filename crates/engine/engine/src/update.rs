@@ -16,8 +16,17 @@ pub fn merge(into: &mut Resources, from: &Resources) {
         ($($field:ident),*) => {$(if !from.$field.is_empty() { into.$field.clone_from(&from.$field); })*};
     }
     numbers!(
-        blkio_weight, cpu_shares, nano_cpus, cpu_period, cpu_quota, cpu_realtime_period, cpu_realtime_runtime,
-        memory, memory_swap, memory_reservation, kernel_memory
+        blkio_weight,
+        cpu_shares,
+        nano_cpus,
+        cpu_period,
+        cpu_quota,
+        cpu_realtime_period,
+        cpu_realtime_runtime,
+        memory,
+        memory_swap,
+        memory_reservation,
+        kernel_memory
     );
     texts!(cpuset_cpus, cpuset_mems);
     if from.pids_limit.is_some() {
@@ -37,11 +46,7 @@ fn check(now: &Resources, update: &UpdateSpec, facts: &Facts) -> Result<Vec<Stri
     let mut asked = update.resources.clone();
     let warnings = validate::resources(&mut asked, facts, Purpose::Update)?;
     let conflict = |text: &str| Err(Error::conflict(text));
-    if asked.memory != 0
-        && asked.memory_swap == 0
-        && now.memory_swap > 0
-        && asked.memory > now.memory_swap
-    {
+    if asked.memory != 0 && asked.memory_swap == 0 && now.memory_swap > 0 && asked.memory > now.memory_swap {
         return conflict(
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
         );

@@ -86,9 +86,7 @@ impl Engine {
         self.signal(&handle, signal).await.map_err(cannot)?;
         self.inner.tell(&record, "kill", &[("signal", signal.to_string())]);
         if signal == signals::KILL && !self.ended_within(&handle, AFTER_KILL).await {
-            return Err(cannot(Error::internal(
-                "tried to kill container, but did not receive an exit event",
-            )));
+            return Err(cannot(Error::internal("tried to kill container, but did not receive an exit event")));
         }
         Ok(())
     }
@@ -124,9 +122,9 @@ impl Engine {
             return Err(Error::conflict("Conflict, cannot remove the default link name of the container"));
         }
         if options.force {
-            self.kill_for_removal(&handle)
-                .await
-                .map_err(|error| error.prefixed(&format!("cannot remove container \"{container}\": could not kill container: ")))?;
+            self.kill_for_removal(&handle).await.map_err(|error| {
+                error.prefixed(&format!("cannot remove container \"{container}\": could not kill container: "))
+            })?;
         }
         let auto_remove = handle.record().host.auto_remove;
         match handle.ask(|reply| Command::Remove { options, reply }).await {

@@ -135,6 +135,19 @@ pub fn exec(record: &Record, exec: &ExecProcess<'_>) -> Result<Process> {
     Ok(process)
 }
 
+/// The filter of an exec: the container's.
+pub fn exec_seccomp(
+    record: &Record,
+    privileged: bool,
+    daemon: Option<&str>,
+) -> Result<Option<spec::runtime::LinuxSeccomp>> {
+    let host = &record.host;
+    let privileged = host.privileged || privileged;
+    let security = security::parse(&host.security_opt, privileged, false)?;
+    let granted = capabilities::of(&host.cap_add, &host.cap_drop, privileged)?;
+    seccomp(&security, &granted, daemon)
+}
+
 fn user(who: &Who) -> User {
     let mut user = User::default();
     user.set_uid(who.uid).set_gid(who.gid).set_additional_gids(Some(who.groups.clone()));
@@ -200,19 +213,19 @@ fn linux(record: &Record, found: &Found<'_>, security: &Security, granted: &[Cap
         .set_readonly_paths(Some(readonly))
         .set_sysctl((!sysctls.is_empty()).then_some(sysctls))
         .set_rootfs_propagation(Some("private".to_owned()))
-        .set_seccomp(seccomp(security, granted, found)?);
+        .set_seccomp(seccomp(security, granted, found.seccomp_profile)?);
     Ok(linux)
 }
 
 fn seccomp(
     security: &Security,
     granted: &[Capability],
-    found: &Found<'_>,
+    daemon: Option<&str>,
 ) -> Result<Option<spec::runtime::LinuxSeccomp>> {
     let text = match &security.seccomp {
         Seccomp::Unconfined => return Ok(None),
         Seccomp::Profile(text) => text,
-        Seccomp::Default => match found.seccomp_profile {
+        Seccomp::Default => match daemon {
             Some(text) => text,
             None => return Ok(Some(profile::default_seccomp(granted))),
         },

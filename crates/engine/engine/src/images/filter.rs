@@ -41,7 +41,7 @@ impl Filter {
 }
 
 /// A moment: seconds since 1970, RFC 3339, or how long ago (`24h`).
-pub(super) fn moment(text: &str) -> Result<jiff::Timestamp> {
+pub(crate) fn moment(text: &str) -> Result<jiff::Timestamp> {
     let invalid = || Error::invalid(format!("invalid filter 'until={text}'"));
     if let Ok(time) = text.parse() {
         return Ok(time);

@@ -5,6 +5,8 @@ mod remove;
 mod transfer;
 mod view;
 
+pub(crate) use filter::moment;
+
 use spec::reference::Reference;
 use store::Image;
 

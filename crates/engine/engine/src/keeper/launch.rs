@@ -85,8 +85,7 @@ impl Keeper {
         let mut record = self.record.clone();
         network.enter(&mut record);
         record.ran = true;
-        let (state, _) =
-            step(&record.state, Action::Started { pid, at }).map_err(|refusal| self.refusal(refusal))?;
+        let (state, _) = step(&record.state, Action::Started { pid, at }).map_err(|refusal| self.refusal(refusal))?;
         record.state = state;
         let started = self.inner.supervisor.start(&record.id);
         let (started, stored) = tokio::join!(started, self.inner.journal.put(&record));

@@ -37,11 +37,28 @@ pub enum Command {
     Unpause(Reply),
     /// The user wants the end: no restart after the next exit, and none that is being waited for.
     Forsake(Reply),
-    Rename { name: String, reply: Reply },
-    Update { update: UpdateSpec, reply: Reply },
-    Remove { options: RemoveOptions, reply: Reply },
-    Connect { network: String, spec: EndpointSpec, reply: Reply },
-    Disconnect { network: String, force: bool, reply: Reply },
+    Rename {
+        name: String,
+        reply: Reply,
+    },
+    Update {
+        update: UpdateSpec,
+        reply: Reply,
+    },
+    Remove {
+        options: RemoveOptions,
+        reply: Reply,
+    },
+    Connect {
+        network: String,
+        spec: EndpointSpec,
+        reply: Reply,
+    },
+    Disconnect {
+        network: String,
+        force: bool,
+        reply: Reply,
+    },
     /// From the supervisor.
     Exited(supervisor::Exit),
     OutOfMemory,
@@ -223,6 +240,7 @@ impl Keeper {
             self.exits += 1;
             let released = self.release_parts();
             let (_, stored) = tokio::join!(released, self.store_unless(removing));
+            self.record.networks.values_mut().for_each(|it| it.endpoint = None);
             stored?;
         } else {
             self.store_unless(removing).await?;
@@ -248,8 +266,8 @@ impl Keeper {
     async fn perform(&mut self, effect: Effect) -> Result<Option<Action>, (Error, Option<Action>)> {
         match effect {
             Effect::Launch => return self.launch().await.map(Some).map_err(|(error, next)| (error, Some(next))),
-            Effect::Freeze | Effect::Thaw => {}
-            Effect::Release => self.forget_endpoints(),
+            // Done before the new state was published.
+            Effect::Freeze | Effect::Thaw | Effect::Release => {}
             Effect::Wake(delay) => {
                 self.record.waited = delay;
                 self.wake = Some(Instant::now() + delay);
@@ -334,8 +352,8 @@ impl Keeper {
         }
         if self.record.state.is_live() {
             let limits = crate::compose::resources::limits(&host.resources)?;
-            let limits = runtime::limits(&limits)
-                .map_err(|error| Error::because(crate::Kind::Invalid, "limits", error))?;
+            let limits =
+                runtime::limits(&limits).map_err(|error| Error::because(crate::Kind::Invalid, "limits", error))?;
             self.inner.supervisor.update(&self.record.id, limits).await.map_err(|error| {
                 Error::from(error).prefixed(&format!("Cannot update container {}: ", self.record.id))
             })?;

@@ -160,11 +160,9 @@ impl Keeper {
             ));
         }
         if self.record.networks.contains_key(&found.name) {
-            return Err(network::Error::AlreadyConnected {
-                container: self.record.name.clone(),
-                network: found.name,
-            }
-            .into());
+            return Err(
+                network::Error::AlreadyConnected { container: self.record.name.clone(), network: found.name }.into()
+            );
         }
         let mut view = EndpointView { spec, network_id: found.id.0.clone(), ..EndpointView::default() };
         if let Some(pid) = self.record.state.pid() {
@@ -196,11 +194,7 @@ impl Keeper {
             if force {
                 return Ok(());
             }
-            return Err(network::Error::NotConnected {
-                container: self.record.id.clone(),
-                network: found.name,
-            }
-            .into());
+            return Err(network::Error::NotConnected { container: self.record.id.clone(), network: found.name }.into());
         };
         if let (Some(pid), Some(endpoint)) = (self.record.state.pid(), view.endpoint) {
             let networks = self.inner.networks.clone();

@@ -35,12 +35,6 @@ impl Keeper {
         self.tell_networks("disconnect");
     }
 
-    pub(super) fn forget_endpoints(&mut self) {
-        self.record.networks.values_mut().for_each(|it| it.endpoint = None);
-        self.record.health = None;
-        self.publish();
-    }
-
     /// Takes everything apart. Anonymous volumes first, then the record (from there on the container is gone whatever
     /// happens, and what is left is collected), then the writable layer and the folder.
     pub(super) async fn dismantle(&mut self) -> Result<()> {
@@ -75,19 +69,15 @@ impl Keeper {
     async fn remove_anonymous_volumes(&self) {
         for mount in self.record.mounts.iter().filter(|it| it.anonymous) {
             let name = mount.point.name.clone();
-            let users = self.inner.volume_users(&name, Some(&self.record.id));
+            let mut users = self.inner.volume_users().remove(&name).unwrap_or_default();
+            users.retain(|it| *it != self.record.id);
             let store = self.inner.store.clone();
             let removed = {
                 let name = name.clone();
                 blocking(move || Ok(store.remove_volume(&name, &users)?)).await
             };
             match removed {
-                Ok(()) => self.inner.tell_of(
-                    crate::EventKind::Volume,
-                    "destroy",
-                    &name,
-                    &[("driver", "local")],
-                ),
+                Ok(()) => self.inner.tell_of(crate::EventKind::Volume, "destroy", &name, &[("driver", "local")]),
                 Err(error) => tracing::warn!(volume = name, %error, "an anonymous volume could not be removed"),
             }
         }

@@ -54,14 +54,15 @@ fn ready_bind(mount: &Planned) -> Result<()> {
     let source = Path::new(&mount.point.source);
     match fs::metadata(source) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound && mount.create_source => fs::create_dir_all(source)
-            .map_err(|error| {
+        Err(error) if error.kind() == ErrorKind::NotFound && mount.create_source => {
+            fs::create_dir_all(source).map_err(|error| {
                 Error::because(
                     Kind::Internal,
                     format_args!("error while creating mount source path '{}'", source.display()),
                     error,
                 )
-            }),
+            })
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::invalid(format!(
             "invalid mount config for type \"bind\": bind source path does not exist: {}",
             source.display()
@@ -156,15 +157,14 @@ fn extra_host(inner: &Inner, line: &str) -> Result<(String, IpAddr)> {
     let (name, address) = line.split_once(':').ok_or_else(bad)?;
     if address == "host-gateway" {
         let bridge = inner.networks.find("bridge")?;
-        let gateway = bridge.pool4().and_then(|pool| pool.gateway);
+        let gateway = bridge.pool4().and_then(|(pool, _)| pool.gateway);
         return gateway
             .map(|gateway| (name.to_owned(), gateway))
             .ok_or_else(|| Error::internal("unable to derive the IP value for host-gateway"));
     }
     let address = address.trim_start_matches('[').trim_end_matches(']');
-    let address = address
-        .parse()
-        .map_err(|_| Error::invalid(format!("invalid IP address in add-host: \"{address}\"")))?;
+    let address =
+        address.parse().map_err(|_| Error::invalid(format!("invalid IP address in add-host: \"{address}\"")))?;
     Ok((name.to_owned(), address))
 }
 
