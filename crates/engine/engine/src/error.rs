@@ -149,18 +149,3 @@ impl Error {
         self
     }
 }
-
-impl From<registry::Error> for Error {
-    fn from(error: registry::Error) -> Error {
-        let kind = match error.kind() {
-            registry::Kind::NotFound => Kind::NotFound,
-            registry::Kind::Unauthorized => Kind::Unauthorized,
-            registry::Kind::Denied => Kind::Denied,
-            registry::Kind::Invalid => Kind::Invalid,
-            registry::Kind::Unavailable => Kind::Unavailable,
-            registry::Kind::Unimplemented => Kind::Unimplemented,
-            registry::Kind::Internal => Kind::Internal,
-        };
-        Error { kind, message: error.to_string(), exit_code: None, source: Some(Box::new(error)) }
-    }
-}

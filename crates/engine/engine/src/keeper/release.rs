@@ -69,8 +69,7 @@ impl Keeper {
     async fn remove_anonymous_volumes(&self) {
         for mount in self.record.mounts.iter().filter(|it| it.anonymous) {
             let name = mount.point.name.clone();
-            let mut users = self.inner.volume_users().remove(&name).unwrap_or_default();
-            users.retain(|it| *it != self.record.id);
+            let users = self.inner.volume_users(&name, Some(&self.record.id));
             let store = self.inner.store.clone();
             let removed = {
                 let name = name.clone();
