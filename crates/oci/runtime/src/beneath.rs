@@ -42,14 +42,6 @@ pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &Path, make: Make) -> rus
     }
 }
 
-/// Directory and last name of a path, the directory made if missing.
-pub(crate) fn parent(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<(OwnedFd, OsString)> {
-    let name = path.file_name().ok_or(Errno::INVAL)?.to_owned();
-    let parent = path.parent().ok_or(Errno::INVAL)?;
-    let (dir, _) = open_or_make(root, parent, Make::Directory)?;
-    Ok((dir, name))
-}
-
 /// Walks name by name: a link is followed inside the root even if it dangles, so that its target is what is made.
 fn walk(root: BorrowedFd<'_>, path: &Path, make: Make) -> rustix::io::Result<OwnedFd> {
     let mut names: Vec<Name> = names_of(path);

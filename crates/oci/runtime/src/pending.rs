@@ -18,7 +18,7 @@ use crate::message::{Channel, Message};
 /// A process that prepares itself. Dropping it kills the process, reaps it and removes what was made for it.
 #[derive(Debug)]
 pub struct Pending {
-    inner: Option<Inner>,
+    inner: Option<Box<Inner>>,
 }
 
 #[derive(Debug)]
@@ -94,7 +94,8 @@ impl RuntimeHooks {
 
 impl Pending {
     pub(crate) fn new(child: Child, channel: Channel, hooks: Option<RuntimeHooks>) -> Pending {
-        Pending { inner: Some(Inner { child, channel, hooks, pty: None, cgroup: None, warnings: Vec::new() }) }
+        let inner = Inner { child, channel, hooks, pty: None, cgroup: None, warnings: Vec::new() };
+        Pending { inner: Some(Box::new(inner)) }
     }
 
     fn inner(&self) -> &Inner {
@@ -196,7 +197,7 @@ impl Pending {
     }
 
     fn into_created(mut self) -> Created {
-        let inner = self.inner.take().expect("taken only together with self");
+        let inner = *self.inner.take().expect("taken only together with self");
         Created {
             pid: inner.child.pid,
             pidfd: inner.child.pidfd,

@@ -77,27 +77,29 @@ fn every_failure_names_its_step_and_leaves_nothing() {
     for (text, change) in cases {
         let mut bundle = Bundle::new("echo must not run");
         change(&mut bundle);
-        let before = left(&bundle.id);
+        let before = left(&bundle);
         let run = bundle.run();
         assert!(run.err.contains(text), "{text} is not in {}", run.err);
         assert_eq!((run.code, run.out.as_str()), (125, ""), "{text}");
-        assert_eq!(before, left(&bundle.id), "{text}");
+        assert_eq!(before, left(&bundle), "{text}");
     }
 }
 
-/// Mounts of the host, groups of the container, processes of the container.
-fn left(id: &str) -> (usize, BTreeSet<PathBuf>, usize) {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+/// Mounts in the bundle, groups and processes of the container.
+fn left(bundle: &Bundle) -> (usize, BTreeSet<PathBuf>, usize) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let path = bundle.path().to_str().unwrap();
+    let mounts = mounts.lines().filter(|line| line.contains(path)).count();
     let mut groups = BTreeSet::new();
     for root in fs::read_dir("/sys/fs/cgroup").unwrap() {
-        let group = root.unwrap().path().join("sampan-test").join(id);
+        let group = root.unwrap().path().join("sampan-test").join(&bundle.id);
         if group.exists() {
             groups.insert(group);
         }
     }
     let processes = fs::read_dir("/proc").unwrap().filter(|entry| {
         let line = fs::read(entry.as_ref().unwrap().path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(id)
+        String::from_utf8_lossy(&line).contains(&bundle.id)
     });
     (mounts, groups, processes.count())
 }
