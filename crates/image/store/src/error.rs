@@ -85,8 +85,8 @@ pub enum Error {
     #[error("extraction point is not a directory: {0}")]
     NotDirectory(String),
     /// A copy would replace a directory by something else, or the reverse.
-    #[error("cannot overwrite {} {path:?} with {}", if *.directory { "directory" } else { "non-directory" }, if *.directory { "non-directory" } else { "directory" })]
-    Overwrite { path: String, directory: bool },
+    #[error("cannot overwrite {} {path:?} with {} {base:?}", directory_word(*.directory), directory_word(!*.directory))]
+    Overwrite { path: String, base: String, directory: bool },
     /// The root does not allow writing.
     #[error("container rootfs is marked read-only")]
     ReadOnlyRoot,
@@ -161,6 +161,10 @@ impl Error {
             Error::Database { .. } | Error::Io { .. } | Error::Stream { .. } => Kind::Internal,
         }
     }
+}
+
+fn directory_word(directory: bool) -> &'static str {
+    if directory { "directory" } else { "non-directory" }
 }
 
 /// Names the action and the path of a failed system call.

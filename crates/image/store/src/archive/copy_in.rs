@@ -29,7 +29,7 @@ use super::{
 use crate::{
     Error, Result,
     error::Context,
-    ingest::decompress,
+    ingest::{decompress, stream_failed},
     tar::{Entry, EntryKind, Reader, SparseMap, TarError},
     tree::{clean, path::check_symlink},
 };
@@ -51,7 +51,7 @@ pub fn copy_in(root: BorrowedFd<'_>, path: &str, reader: impl Read + Send, optio
         unpack.entry(entry, &mut reader)?;
     }
     unpack.finish_directories()?;
-    reader.drain().map_err(|source| Error::Stream { action: "read archive", source })
+    reader.drain().map_err(|source| stream_failed(WHAT, source))
 }
 
 fn tar(source: TarError) -> Error {
@@ -99,7 +99,11 @@ impl Unpack<'_> {
             return Ok(());
         }
         if self.options.no_overwrite_dir_non_dir && there != comes {
-            return Err(Error::Overwrite { path: shown.display().to_string(), directory: there });
+            return Err(Error::Overwrite {
+                path: shown.display().to_string(),
+                base: self.base.display().to_string(),
+                directory: there,
+            });
         }
         remove_at(parent.as_fd(), name, there).at("replace", shown)
     }
@@ -191,12 +195,7 @@ fn copy_data(data: &mut impl Read, file: &mut File, shown: &Path) -> Result<()> 
             Ok(0) => return Ok(()),
             Ok(n) => io::Write::write_all(file, &buffer[..n]).at("write", shown)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                return Err(match error.downcast::<TarError>() {
-                    Ok(source) => tar(source),
-                    Err(source) => Error::Stream { action: "read archive", source },
-                });
-            }
+            Err(error) => return Err(stream_failed(WHAT, error)),
         }
     }
 }

@@ -14,7 +14,7 @@ use spec::digest::{DiffId, Digest};
 use super::{Loaded, manifests};
 use crate::{
     Distribution, Error, Ingest, LayerSource, Result, Store,
-    ingest::decompress,
+    ingest::{decompress, stream_failed},
     tar::{Entry, EntryKind, Reader},
     tree::clean,
 };
@@ -58,7 +58,7 @@ impl Store {
         while let Some(entry) = reader.next_entry().map_err(wrong)? {
             contents.entry(self, &ingest, &entry, &mut reader)?;
         }
-        reader.drain().map_err(|source| Error::Stream { action: "read image archive", source })?;
+        reader.drain().map_err(|source| stream_failed(WHAT, source))?;
         manifests::commit(&ingest, contents)
     }
 }
@@ -89,7 +89,7 @@ impl Contents {
         size: u64,
         data: &mut (impl Read + Send),
     ) -> Result<()> {
-        let failed = |source| Error::Stream { action: "read image archive", source };
+        let failed = |source| stream_failed(WHAT, source);
         let mut start = Vec::new();
         data.take(512).read_to_end(&mut start).map_err(failed)?;
         if !looks_like_layer(&start) && size <= MAX_TEXT {

@@ -91,3 +91,6 @@ pub struct CopyOptions {
 pub fn export(root: BorrowedFd<'_>, writer: impl Write) -> Result<()> {
     walk::write_root(root, writer)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
-use crate::{Error, Result};
+use crate::{Error, Result, tar::TarError};
 
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +48,14 @@ pub(crate) fn recognise<R: Read>(mut stream: R, what: &str) -> Result<(Compressi
 }
 
 /// The other end of the stream failed; an archive around the layer that is damaged says so itself.
-pub(super) fn stream_failed(what: &str, source: io::Error) -> Error {
-    match source.downcast::<crate::tar::TarError>() {
+pub(crate) fn stream_failed(what: &str, source: io::Error) -> Error {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    match source.downcast::<TarError>() {
         Ok(source) => Error::Tar { what: what.to_owned(), source },
+        // A compressed archive that ends early or is damaged.
+        Err(source) if matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof) => {
+            Error::Tar { what: what.to_owned(), source: TarError::Read(source) }
+        }
         Err(source) => Error::Stream { action: "read layer", source },
     }
 }

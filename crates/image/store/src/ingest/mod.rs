@@ -24,7 +24,7 @@ use crate::{
     layer::{LayerMeta, TAR},
 };
 
-pub(crate) use compression::decompress;
+pub(crate) use compression::{decompress, stream_failed};
 
 /// What is known of a layer before its bytes arrive.
 #[derive(Clone, Debug, Default)]
