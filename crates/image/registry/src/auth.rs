@@ -267,6 +267,14 @@ mod tests {
         assert!(!covers("repository:y:pull", "repository:x:pull"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn nothing_a_server_says_is_too_much(text in "(Bearer |Basic )?\\PC{0,60}", tail in "[a-z]=\"[^\"]{0,9}(\\\\\")?\"?") {
+            let _ = challenge(&text);
+            let _ = challenge(&format!("Bearer {tail}, {text}"));
+        }
+    }
+
     #[test]
     fn secrets_are_not_shown() {
         let credentials = Credentials { username: "me".into(), password: "secret".into(), ..Credentials::default() };

@@ -146,6 +146,16 @@ mod tests {
         assert_eq!(origin("http://[::1]:5000/").authority(), "[::1]:5000");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_location_is_joined_or_refused(location in "(https?:)?(//)?\\PC{0,40}") {
+            let here = Url::parse("http://127.0.0.1:5000/v2/").unwrap();
+            if let Ok(url) = here.join(&location) {
+                proptest::prop_assert_eq!(Url::parse(&url.to_string()).unwrap(), url);
+            }
+        }
+    }
+
     #[test]
     fn parameters_are_escaped() {
         let url = Url::parse("https://auth/token").unwrap();
