@@ -133,14 +133,26 @@ impl Client {
             attach,
         };
         let fds = std::iter::once(request.root).chain(request.netns).collect();
-        self.make(key, Request::Create(Box::new(head)), fds, attach).await
+        let group = head.cgroup.clone();
+        let made = self.make(&key, Request::Create(Box::new(head)), fds, attach).await;
+        if let Err(Error::Lost) = made {
+            self.undo(&key, Some(group)).await;
+        }
+        made
     }
 
     /// Executes a created container's program. An error tells that this failed; the process has then ended.
     pub async fn start(&self, container: &str) -> Result<()> {
+        let key = ProcessKey::container(container);
         let container = container.to_owned();
-        self.shared.call(Request::Start { container }, Vec::new(), None).await?;
-        Ok(())
+        match self.shared.call(Request::Start { container }, Vec::new(), None).await {
+            // It may have been told to start all the same; the next supervisor knows.
+            Err(Error::Lost) => match self.state_after_take_over(&key).await {
+                Some(ProcessState::Running { .. }) => Ok(()),
+                _ => Err(Error::Lost),
+            },
+            other => other.map(drop),
+        }
     }
 
     /// Executes a further process in a running container.
@@ -155,7 +167,11 @@ impl Client {
             io: request.io,
             attach,
         };
-        self.make(key, Request::Exec(Box::new(head)), Vec::new(), attach).await
+        let made = self.make(&key, Request::Exec(Box::new(head)), Vec::new(), attach).await;
+        if let Err(Error::Lost) = made {
+            self.undo(&key, None).await;
+        }
+        made
     }
 
     /// Sends a signal to one process.
@@ -248,8 +264,13 @@ impl Client {
             // First, so that a daemon that dies in between finds the container and comes here again.
             self.remove_cgroup(key, group.clone()).await?;
         }
-        let request = Request::Delete { key: key.clone() };
-        self.shared.call(request, Vec::new(), Some(PATIENCE)).await?;
+        let deleted = self.acknowledge(key).await;
+        let deleted = match deleted {
+            // It may or may not have been done; the next supervisor holds what was not.
+            Err(Error::Lost) => self.acknowledge(key).await.or_else(Error::unless_gone),
+            other => other,
+        };
+        deleted?;
         if !ended && key.exec.is_none() {
             self.remove_cgroup(key, group).await?;
         }
@@ -275,7 +296,7 @@ impl Client {
 
     async fn make(
         &self,
-        key: ProcessKey,
+        key: &ProcessKey,
         request: Request,
         fds: Vec<OwnedFd>,
         attach: Option<Streams>,
@@ -284,8 +305,38 @@ impl Client {
         let Reply::Created { pid, warnings, .. } = reply else {
             return Err(Error::Lost);
         };
-        let attachment = attach.map(|streams| Attachment::new(&self.shared, &key, streams, fds)).transpose()?;
+        let attachment = attach.map(|streams| Attachment::new(&self.shared, key, streams, fds)).transpose()?;
         Ok(Created { pid, attachment, warnings })
+    }
+
+    async fn acknowledge(&self, key: &ProcessKey) -> Result<()> {
+        let request = Request::Delete { key: key.clone() };
+        self.shared.call(request, Vec::new(), Some(PATIENCE)).await?;
+        Ok(())
+    }
+
+    /// Removes what may be left of a process whose making was lost with its supervisor.
+    async fn undo(&self, key: &ProcessKey, group: Option<String>) {
+        let state = self.state_after_take_over(key).await;
+        let undone = match (state, group) {
+            (None, group) => self.remove_cgroup(key, group).await,
+            (Some(_), _) => {
+                // ESRCH and the like: it has ended by itself.
+                let _ = self.kill(key, 9).await;
+                match self.wait(key).await {
+                    Ok(_) => self.delete(key).await,
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        if let Err(error) = undone {
+            tracing::warn!(%key, %error, "something is left of a process that was not made");
+        }
+    }
+
+    async fn state_after_take_over(&self, key: &ProcessKey) -> Option<ProcessState> {
+        self.shared.connected().await;
+        self.state(key)
     }
 
     async fn with_cgroup<T: Send + 'static>(

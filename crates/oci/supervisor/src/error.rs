@@ -60,6 +60,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// No failure where the aim was that something be gone.
+    pub(crate) fn unless_gone(self) -> Result<()> {
+        match self.kind() {
+            ErrorKind::NotFound => Ok(()),
+            _ => Err(self),
+        }
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         match self {

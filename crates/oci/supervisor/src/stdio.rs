@@ -234,6 +234,18 @@ impl Stdio {
         self.blocked.retain(|blocked| *blocked != id);
     }
 
+    /// Records that the process is told to start, for a successor.
+    pub(crate) fn mark_start(&self) -> io::Result<()> {
+        let now = jiff::Timestamp::now().as_nanosecond();
+        self.logger.journal().mark_start(u64::try_from(now).unwrap_or(1))
+    }
+
+    /// When the process was told to start, by this supervisor or a former one.
+    pub(crate) fn started(&self) -> Option<jiff::Timestamp> {
+        let at = self.logger.journal().started().ok()??;
+        jiff::Timestamp::from_nanosecond(i128::from(at)).ok()
+    }
+
     /// Bytes of output that the log misses and does not tell of yet.
     pub(crate) fn dropped(&self) -> u64 {
         self.logger.dropped()

@@ -98,8 +98,17 @@ impl Shared {
     pub(super) async fn close_stdin(&self, key: &ProcessKey) -> Result<()> {
         self.lock().table.close_stdin(key);
         let request = Request::CloseStdin { key: key.clone() };
-        self.call(request, Vec::new(), Some(PATIENCE)).await?;
-        Ok(())
+        match self.call(request, Vec::new(), Some(PATIENCE)).await {
+            // The next supervisor was not given what is closed here.
+            Ok(_) | Err(Error::Lost) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until calls are let through.
+    pub(super) async fn connected(&self) {
+        // It fails only when nobody is left to ask.
+        let _ = self.link.subscribe().wait_for(Option::is_some).await;
     }
 
     pub(super) fn subscribe(&self) -> mpsc::UnboundedReceiver<Event> {

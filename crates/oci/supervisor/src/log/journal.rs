@@ -22,6 +22,8 @@ use rustix::fs::{MemfdFlags, memfd_create};
 /// First bytes of a record that was written; the last digit is the layout's version.
 const MAGIC: u64 = 0x53_4d_50_4a_52_4e_4c_01;
 const WORDS: usize = 8;
+/// Where the time of the start is.
+const STARTED: u64 = 512;
 /// Where the marks of attachments start.
 const MARKS: u64 = 4096;
 
@@ -102,6 +104,18 @@ impl Journal {
         })
     }
 
+    /// Records that the process is told to start, in nanoseconds since 1970.
+    pub(crate) fn mark_start(&self, at: u64) -> io::Result<()> {
+        self.file.write_all_at(&at.to_le_bytes(), STARTED)
+    }
+
+    /// When the process was told to start; `None` before.
+    pub(crate) fn started(&self) -> io::Result<Option<u64>> {
+        let mut bytes = [0; 8];
+        read_all_or_nothing(&self.file, &mut bytes, STARTED)?;
+        Ok(Some(u64::from_le_bytes(bytes)).filter(|at| *at != 0))
+    }
+
     /// Records how much an attachment was sent of each stream.
     pub(crate) fn mark(&self, slot: u32, sent: Marks) -> io::Result<()> {
         let mut bytes = [0; 16];
@@ -149,5 +163,9 @@ mod tests {
         assert_eq!(successor.last().unwrap(), batch);
         assert_eq!(successor.marked(3).unwrap(), [10, 20]);
         assert_eq!(successor.marked(9).unwrap(), [0, 0]);
+        assert_eq!(successor.started().unwrap(), None);
+        journal.mark_start(17).unwrap();
+        assert_eq!(successor.started().unwrap(), Some(17));
+        assert_eq!(successor.last().unwrap(), batch);
     }
 }

@@ -67,10 +67,12 @@ impl Supervisor {
             self.seen_feed(id);
             stdio.adopt_feed(id, streams, slot, socket).map_err(internal)?;
         }
-        let stage = match record.state {
-            ProcessState::Created { .. } => Stage::Created(None),
-            ProcessState::Running { since, .. } => Stage::Running { since },
-            ProcessState::Exited(exit) => Stage::Exited(exit),
+        let stage = match (record.state, stdio.started()) {
+            // Its predecessor told it to start, and died before it heard that it had.
+            (ProcessState::Created { .. }, Some(since)) => Stage::Running { since },
+            (ProcessState::Created { .. }, None) => Stage::Created(None),
+            (ProcessState::Running { since, .. }, _) => Stage::Running { since },
+            (ProcessState::Exited(exit), _) => Stage::Exited(exit),
         };
         let ended = matches!(stage, Stage::Exited(_));
         let mut child = Child::new(key.clone(), record.io, record.log, stdio, stage);

@@ -164,6 +164,9 @@ impl Supervisor {
             }
             Stage::Exited(_) => return Err(refused(ErrorKind::Conflict, format!("{key} has ended"))),
         };
+        // First, so that a successor does not take for asleep what is about to run.
+        let marked = child.stdio.mark_start();
+        marked.map_err(|error| refused(ErrorKind::Internal, format!("record the start of {key}: {error}")))?;
         created.begin_start().map_err(|error| failed(&error))?;
         self.poll
             .add(created.as_fd(), Token::Pending(id), EventFlags::IN)

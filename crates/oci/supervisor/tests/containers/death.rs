@@ -103,3 +103,70 @@ async fn an_upgrade_keeps_children_children() {
     drop((attachment, attachment2));
     stage.finish().await;
 }
+
+/// Containers that are being made or started while supervisors die are either there or gone without a trace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn death_among_many_starts_leaves_nothing_half_done() {
+    let Some(stage) = Stage::new("storm").await else { return };
+    let mut tasks = Vec::new();
+    for n in 0..60 {
+        let request = stage.request(&format!("c{n}"), &format!("echo hello {n}; sleep 0.2; exit 7"));
+        let client = stage.client.clone();
+        tasks.push(tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(n * 25)).await;
+            let key = ProcessKey::container(&request.id);
+            match client.create(request).await {
+                Err(supervisor::Error::Lost) => return None,
+                made => drop(made.unwrap()),
+            }
+            let started = client.start(&key.container).await;
+            let exit = client.wait(&key).await.unwrap();
+            client.delete(&key).await.unwrap();
+            started.is_ok().then_some((key, exit))
+        }));
+    }
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stage.kill_supervisor().await;
+    }
+    let mut done = 0;
+    for (n, task) in tasks.into_iter().enumerate() {
+        let Some((key, exit)) = task.await.unwrap() else { continue };
+        done += 1;
+        if stage.kernel() >= (6, 15) {
+            assert_eq!(exit.status, ExitStatus::Exited(7), "{key}");
+        }
+        assert_eq!(stage.logged(&key.container), [("stdout".to_owned(), format!("hello {n}\n"))]);
+    }
+    assert!(done > 20, "only {done} of 60 ran");
+    eprintln!("{done} of 60 ran");
+    assert!(stage.groups().is_empty(), "{:?}", stage.groups());
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_terminal_survives_the_death_of_supervisors() {
+    let Some(stage) = Stage::new("terminal-death").await else { return };
+    let mut request = stage.request("t", "");
+    let script = "while read line; do echo got $line; done";
+    request.spec = crate::stage::spec_of(&["/bin/sh", "-c", script], true);
+    request.io = supervisor::Io::Terminal { size: None };
+    request.attach = Some(crate::stage::ALL);
+    let mut attachment = stage.client.create(request).await.unwrap().attachment.unwrap();
+    stage.client.start("t").await.unwrap();
+    for n in 0..5 {
+        attachment.write(format!("{n}\n").as_bytes()).await.unwrap();
+        if n % 2 == 0 {
+            stage.kill_supervisor().await;
+        }
+        let seen = read_until(&mut attachment, &format!("got {n}\r\n")).await;
+        assert_eq!(seen, format!("{n}\r\ngot {n}\r\n"));
+    }
+    attachment.write(&[4]).await.unwrap();
+    let key = ProcessKey::container("t");
+    stage.client.wait(&key).await.unwrap();
+    assert_eq!(stage.logged("t").len(), 10);
+    stage.client.delete(&key).await.unwrap();
+    drop(attachment);
+    stage.finish().await;
+}

@@ -76,6 +76,19 @@ impl Stage {
         Bare { dir: self.dir, group: self.group }
     }
 
+    /// Control groups that are left, wherever they are mounted.
+    pub fn groups(&self) -> Vec<PathBuf> {
+        let hierarchy = Hierarchy::detect().unwrap();
+        let mounts = hierarchy.v1_mounts().into_iter().map(|(_, mount)| mount.to_owned());
+        let mounts: Vec<PathBuf> = mounts.chain(hierarchy.v2_mount().map(Into::into)).collect();
+        let mut left = Vec::new();
+        for mount in mounts {
+            let Ok(entries) = fs::read_dir(mount.join(self.group.trim_start_matches('/'))) else { continue };
+            left.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
+        }
+        left
+    }
+
     /// The kernel's version.
     pub fn kernel(&self) -> (u32, u32) {
         let name = rustix::system::uname();
