@@ -50,6 +50,7 @@ fn role<'a>(name: &OsString, args: &'a [OsString]) -> (Role, &'a [OsString]) {
     match called {
         "dockerd" => return (Role::Daemon, args),
         "docker-init" => return (Role::Init, args),
+        "runc" | "sampan-runtime" => return (Role::Runtime, args),
         _ => {}
     }
     let Some((first, rest)) = args.split_first() else {
@@ -80,6 +81,7 @@ mod tests {
         assert_eq!(role_of(&["sampan", "daemon", "--debug"]), (Role::Daemon, 1));
         assert_eq!(role_of(&["/sbin/docker-init", "--", "sh"]), (Role::Init, 2));
         assert_eq!(role_of(&["sampan", "runtime", "list"]), (Role::Runtime, 1));
+        assert_eq!(role_of(&["/opt/runc", "list"]), (Role::Runtime, 1));
         assert_eq!(role_of(&["sampan", "run", "debian:12"]), (Role::Client, 2));
         assert_eq!(role_of(&["sampan"]), (Role::Client, 0));
     }

@@ -70,6 +70,7 @@ struct Options {
 
 impl Create {
     pub(super) fn run(self, store: &Store, log: &Log) -> Result<()> {
+        crate::seal::ensure()?;
         let bundle = Bundle::load(&self.options)?;
         let reserved = Reserved::new(store, &self.id)?;
         let terminal = self.options.terminal(&bundle.spec, Attached::No)?;
@@ -83,6 +84,7 @@ impl Create {
 
 impl Run {
     pub(super) fn run(self, store: &Store, log: &Log) -> Result<u8> {
+        crate::seal::ensure()?;
         let bundle = Bundle::load(&self.options)?;
         let reserved = Reserved::new(store, &self.id)?;
         let attached = if self.detach { Attached::No } else { Attached::Yes };

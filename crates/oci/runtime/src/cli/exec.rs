@@ -75,6 +75,7 @@ pub(super) struct Exec {
 
 impl Exec {
     pub(super) fn run(self, store: &Store, log: &Log) -> Result<u8> {
+        crate::seal::ensure()?;
         self.refuse_unbuilt()?;
         let state = store.load(&self.id)?;
         match store.status(&state)? {
