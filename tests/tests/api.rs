@@ -49,9 +49,9 @@ fn errors_have_dockers_status_and_one_message() {
 fn field_names_match_without_case_and_null_is_unset() {
     let host = Sandbox::with_image();
     let body = r#"{"image":"box:1","CMD":"true","env":null,"hostconfig":{"binds":null,"MEMORY":33554432}}"#;
-    let (status, text) = host.api("POST", "/v1.24/containers/create?name=c", Some(body));
+    let (status, text) = host.api("POST", "/v1.24/containers/create?name=ctr", Some(body));
     assert_eq!(status, 201, "{text}");
-    let shown = host.inspect("c");
+    let shown = host.inspect("ctr");
     assert_eq!(shown["Config"]["Cmd"], json!(["true"]));
     assert_eq!(shown["HostConfig"]["Memory"], 33554432);
     assert_eq!(shown["HostConfig"]["Binds"], Value::Null);
@@ -62,46 +62,46 @@ fn field_names_match_without_case_and_null_is_unset() {
 #[test]
 fn ps_filters_choose() {
     let host = Sandbox::with_image();
-    let a = host.docker(["run", "-d", "--name", "a", "--label", "k=v", "box:1", "sleep", "100"]).ok();
-    host.docker(["run", "--name", "b", "box:1", "sh", "-c", "exit 3"]).fails(3);
-    host.docker(["create", "--name", "c", "-v", "vol:/v", "box:1", "true"]).ok();
+    let a = host.docker(["run", "-d", "--name", "aa", "--label", "k=v", "box:1", "sleep", "100"]).ok();
+    host.docker(["run", "--name", "bb", "box:1", "sh", "-c", "exit 3"]).fails(3);
+    host.docker(["create", "--name", "ctr", "-v", "vol:/v", "box:1", "true"]).ok();
     for (filters, expected) in [
-        (&["status=running"][..], "a"),
-        (&["status=exited"], "b"),
-        (&["exited=3"], "b"),
+        (&["status=running"][..], "aa"),
+        (&["status=exited"], "bb"),
+        (&["exited=3"], "bb"),
         (&["exited=0"], ""),
-        (&["label=k"], "a"),
-        (&["label=k=v"], "a"),
+        (&["label=k"], "aa"),
+        (&["label=k=v"], "aa"),
         (&["label=k=w"], ""),
-        (&["name=^/?a$"], "a"),
-        (&[&format!("id={}", &a[..12])], "a"),
-        (&["ancestor=box:1", "status=created"], "c"),
-        (&["before=b"], "a"),
-        (&["since=b"], "c"),
-        (&["volume=vol"], "c"),
-        (&["network=bridge", "status=running"], "a"),
-        (&["health=none", "status=running"], "a"),
+        (&["name=^/?aa$"], "aa"),
+        (&[&format!("id={}", &a[..12])], "aa"),
+        (&["ancestor=box:1", "status=created"], "ctr"),
+        (&["before=bb"], "aa"),
+        (&["since=bb"], "ctr"),
+        (&["volume=vol"], "ctr"),
+        (&["network=bridge", "status=running"], "aa"),
+        (&["health=none", "status=running"], "aa"),
     ] {
         let mut words = vec!["ps", "-a", "--format", "{{.Names}}"];
         words.extend(filters.iter().flat_map(|f| ["--filter", f]));
         assert_eq!(host.docker(&words).ok(), expected, "{filters:?}");
     }
-    assert_eq!(host.docker(["ps", "-a", "-n", "1", "--format", "{{.Names}}"]).ok(), "c");
+    assert_eq!(host.docker(["ps", "-a", "-n", "1", "--format", "{{.Names}}"]).ok(), "ctr");
 }
 
 #[test]
 fn an_attach_without_upgrade_gets_200_and_bare_bytes() {
     let host = Sandbox::with_image();
-    host.docker(["create", "-i", "--name", "c", "box:1", "cat"]).ok();
+    host.docker(["create", "-i", "--name", "ctr", "box:1", "cat"]).ok();
     let script = r#"
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
-s.sendall(b"POST /containers/c/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
+s.sendall(b"POST /containers/ctr/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
 head = b""
 while b"\r\n\r\n" not in head: head += s.recv(1)
 assert head.startswith(b"HTTP/1.1 200 OK\r\n"), head
 t = socket.socket(socket.AF_UNIX); t.connect(sys.argv[1])
-t.sendall(b"POST /containers/c/start HTTP/1.0\r\n\r\n"); assert b" 204 " in t.recv(4096)
+t.sendall(b"POST /containers/ctr/start HTTP/1.0\r\n\r\n"); assert b" 204 " in t.recv(4096)
 s.sendall(b"hello\n"); s.shutdown(socket.SHUT_WR)
 got = b""
 while True:
@@ -180,7 +180,7 @@ d = c.df(); assert d["Images"] and d["Containers"] == [], d
 #[test]
 fn events_tell_what_happened_in_order() {
     let host = Sandbox::with_image();
-    host.docker(["run", "--rm", "--name", "c", "box:1", "true"]).ok();
+    host.docker(["run", "--rm", "--name", "ctr", "box:1", "true"]).ok();
     let until = Command::new("date").args(["+%s.%N"]).output().expect("date").stdout;
     let until = String::from_utf8_lossy(&until).trim().to_owned();
     let told = host.docker([
@@ -190,7 +190,7 @@ fn events_tell_what_happened_in_order() {
         "--until",
         &until,
         "--filter",
-        "container=c",
+        "container=ctr",
         "--format",
         "{{.Type}} {{.Action}}",
     ]);

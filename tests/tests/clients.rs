@@ -9,15 +9,15 @@ fn our_client_speaks_dockers_verbs() {
     assert_eq!(host.sampan(["run", "--rm", "box:1", "echo", "hello"]).ok(), "hello");
     assert_eq!(host.sampan(["run", "--rm", "box:1", "sh", "-c", "exit 7"]).code, 7);
     assert!(host.sampan(["run", "--rm", "box:1", "nope"]).fails(127).contains("executable file not found"));
-    let id = host.sampan(["run", "-d", "--name", "c", "box:1", "sleep", "100"]).ok();
+    let id = host.sampan(["run", "-d", "--name", "ctr", "box:1", "sleep", "100"]).ok();
     for words in [
         vec!["ps", "-a"],
         vec!["ps", "--format", "{{.ID}} {{.Names}} {{.State}} {{.Image}}"],
         vec!["images", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"],
-        vec!["inspect", "-f", "{{.State.Status}} {{.Config.Image}}", "c"],
+        vec!["inspect", "-f", "{{.State.Status}} {{.Config.Image}}", "ctr"],
         vec!["history", "-q", "box:1"],
         vec!["network", "ls", "--format", "{{.Name}} {{.Driver}}"],
-        vec!["exec", "c", "echo", "inside"],
+        vec!["exec", "ctr", "echo", "inside"],
     ] {
         let (ours, theirs) = (host.sampan(&words).ok(), host.docker(&words).ok());
         // the clocks of the two calls may be a second apart
@@ -26,15 +26,15 @@ fn our_client_speaks_dockers_verbs() {
         };
         assert_eq!(still(&ours), still(&theirs), "{words:?}");
     }
-    host.sampan(["commit", "c", "box:2"]).ok();
+    host.sampan(["commit", "ctr", "box:2"]).ok();
     let archive = host.path("saved.tar");
     host.sampan(["save", "-o", archive.to_str().expect("a path"), "box:2"]).ok();
     host.sampan(["rmi", "box:2"]).ok();
     assert_eq!(host.sampan(["load", "-i", archive.to_str().expect("a path")]).ok(), "Loaded image: box:2");
-    host.sampan(["cp", "/etc/hostname", "c:/tmp/name"]).ok();
-    host.sampan(["cp", "c:/tmp/name", host.path("name").to_str().expect("a path")]).ok();
+    host.sampan(["cp", "/etc/hostname", "ctr:/tmp/name"]).ok();
+    host.sampan(["cp", "ctr:/tmp/name", host.path("name").to_str().expect("a path")]).ok();
     assert_eq!(std::fs::read(host.path("name")).expect("a file"), std::fs::read("/etc/hostname").expect("a file"));
-    assert_eq!(host.sampan(["rm", "-f", "c"]).ok(), "c");
+    assert_eq!(host.sampan(["rm", "-f", "ctr"]).ok(), "ctr");
     assert!(host.sampan(["inspect", &id]).fails(1).contains("No such object"));
     assert!(host.sampan(["build", "."]).fails(1).contains("unimplemented"));
 }

@@ -22,13 +22,13 @@ fn an_image_is_saved_removed_loaded_and_runs() {
 #[test]
 fn a_commit_keeps_what_the_container_wrote() {
     let host = Sandbox::with_image();
-    host.docker(["run", "--name", "c", "box:1", "sh", "-c", "echo new > /new; rm /etc/group; echo x >> /etc/passwd"])
+    host.docker(["run", "--name", "ctr", "box:1", "sh", "-c", "echo new > /new; rm /etc/group; echo x >> /etc/passwd"])
         .ok();
-    let mut changes: Vec<String> = host.docker(["diff", "c"]).ok().lines().map(String::from).collect();
+    let mut changes: Vec<String> = host.docker(["diff", "ctr"]).ok().lines().map(String::from).collect();
     changes.sort();
     assert_eq!(changes, ["A /new", "C /etc", "C /etc/passwd", "D /etc/group"]);
-    host.docker(["commit", "-m", "words", "-c", "CMD [\"cat\", \"/new\"]", "c", "box:2"]).ok();
-    host.docker(["rm", "c"]).ok();
+    host.docker(["commit", "-m", "words", "-c", "CMD [\"cat\", \"/new\"]", "ctr", "box:2"]).ok();
+    host.docker(["rm", "ctr"]).ok();
     assert_eq!(host.docker(["run", "--rm", "box:2"]).ok(), "new");
     assert!(!host.docker(["run", "--rm", "box:2", "ls", "/etc"]).ok().contains("group"));
     let history = host.docker(["history", "--format", "{{.Comment}}", "box:2"]).ok();
@@ -42,10 +42,10 @@ fn a_commit_keeps_what_the_container_wrote() {
 #[test]
 fn an_image_in_use_is_not_removed() {
     let host = Sandbox::with_image();
-    host.docker(["create", "--name", "c", "box:1", "true"]).ok();
+    host.docker(["create", "--name", "ctr", "box:1", "true"]).ok();
     let said = host.docker(["rmi", "box:1"]).fails(1);
     assert!(said.contains("conflict: unable to remove repository reference \"box:1\" (must force)"), "{said}");
-    host.docker(["rm", "c"]).ok();
+    host.docker(["rm", "ctr"]).ok();
     host.docker(["rmi", "box:1"]).ok();
     assert!(host.docker(["rmi", "box:1"]).fails(1).contains("No such image: box:1"));
 }
@@ -88,10 +88,10 @@ fn bad_archives_are_refused_and_leave_nothing() {
 #[test]
 fn files_are_copied_both_ways() {
     let host = Sandbox::with_image();
-    host.docker(["create", "--name", "c", "box:1", "cat", "/etc/copied"]).ok();
+    host.docker(["create", "--name", "ctr", "box:1", "cat", "/etc/copied"]).ok();
     std::fs::write(host.path("copied"), "content").expect("a file");
-    host.docker(["cp", host.path("copied").to_str().expect("a path"), "c:/etc/"]).ok();
-    assert_eq!(host.docker(["start", "-a", "c"]).ok(), "content");
-    host.docker(["cp", "c:/etc/copied", host.path("back").to_str().expect("a path")]).ok();
+    host.docker(["cp", host.path("copied").to_str().expect("a path"), "ctr:/etc/"]).ok();
+    assert_eq!(host.docker(["start", "-a", "ctr"]).ok(), "content");
+    host.docker(["cp", "ctr:/etc/copied", host.path("back").to_str().expect("a path")]).ok();
     assert_eq!(std::fs::read_to_string(host.path("back")).expect("a file"), "content");
 }

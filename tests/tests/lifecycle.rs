@@ -34,48 +34,48 @@ fn a_container_is_stopped_started_paused_and_removed() {
     let host = Sandbox::with_image();
     let before = Inventory::of(&host);
     let id = host
-        .docker(["run", "-d", "--name", "c", "box:1", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"])
+        .docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"])
         .ok();
     assert_eq!(id.len(), 64);
     assert_eq!(host.docker(["ps", "--format", "{{.Names}} {{.State}}"]).ok(), "c running");
-    host.docker(["pause", "c"]).ok();
+    host.docker(["pause", "ctr"]).ok();
     assert_eq!(host.docker(["ps", "--format", "{{.State}}"]).ok(), "paused");
-    assert!(host.docker(["exec", "c", "true"]).fails(1).contains("is paused"));
-    host.docker(["unpause", "c"]).ok();
-    host.docker(["stop", "c"]).ok();
-    assert_eq!(host.inspect("c")["State"]["ExitCode"], 3);
-    host.docker(["start", "c"]).ok();
-    host.docker(["kill", "c"]).ok();
-    assert_eq!(host.docker(["wait", "c"]).ok(), "137");
-    host.docker(["rm", "c"]).ok();
-    assert!(host.docker(["inspect", "c"]).fails(1).contains("No such object: c"));
+    assert!(host.docker(["exec", "ctr", "true"]).fails(1).contains("is paused"));
+    host.docker(["unpause", "ctr"]).ok();
+    host.docker(["stop", "ctr"]).ok();
+    assert_eq!(host.inspect("ctr")["State"]["ExitCode"], 3);
+    host.docker(["start", "ctr"]).ok();
+    host.docker(["kill", "ctr"]).ok();
+    assert_eq!(host.docker(["wait", "ctr"]).ok(), "137");
+    host.docker(["rm", "ctr"]).ok();
+    assert!(host.docker(["inspect", "ctr"]).fails(1).contains("No such object: ctr"));
     before.is_back(&host);
 }
 
 #[test]
 fn exec_has_its_own_exit_code_user_and_environment() {
     let host = Sandbox::with_image();
-    host.docker(["run", "-d", "--name", "c", "box:1", "sleep", "100"]).ok();
-    assert_eq!(host.docker(["exec", "c", "sh", "-c", "exit 9"]).code, 9);
+    host.docker(["run", "-d", "--name", "ctr", "box:1", "sleep", "100"]).ok();
+    assert_eq!(host.docker(["exec", "ctr", "sh", "-c", "exit 9"]).code, 9);
     assert_eq!(
-        host.docker(["exec", "-u", "alice", "-e", "A=b", "-w", "/tmp", "c", "sh", "-c", "id -un; echo $A; pwd"]).ok(),
+        host.docker(["exec", "-u", "alice", "-e", "A=b", "-w", "/tmp", "ctr", "sh", "-c", "id -un; echo $A; pwd"]).ok(),
         "alice\nb\n/tmp"
     );
-    assert_eq!(host.docker_with_input(["exec", "-i", "c", "cat"], b"through").ok(), "through");
-    assert_eq!(host.docker(["exec", "c", "nope"]).code, 127);
-    assert!(host.docker(["top", "c"]).ok().contains("sleep 100"));
+    assert_eq!(host.docker_with_input(["exec", "-i", "ctr", "cat"], b"through").ok(), "through");
+    assert_eq!(host.docker(["exec", "ctr", "nope"]).code, 127);
+    assert!(host.docker(["top", "ctr"]).ok().contains("sleep 100"));
 }
 
 #[test]
 fn names_conflict_and_are_free_again() {
     let host = Sandbox::with_image();
-    let id = host.docker(["create", "--name", "c", "box:1", "true"]).ok();
-    let conflict = host.docker(["create", "--name", "c", "box:1", "true"]).fails(1);
+    let id = host.docker(["create", "--name", "ctr", "box:1", "true"]).ok();
+    let conflict = host.docker(["create", "--name", "ctr", "box:1", "true"]).fails(1);
     assert!(
-        conflict.contains(&format!("The container name \"/c\" is already in use by container \"{id}\"")),
+        conflict.contains(&format!("The container name \"/ctr\" is already in use by container \"{id}\"")),
         "{conflict}"
     );
-    host.docker(["rename", "c", "d"]).ok();
-    host.docker(["create", "--name", "c", "box:1", "true"]).ok();
+    host.docker(["rename", "ctr", "other"]).ok();
+    host.docker(["create", "--name", "ctr", "box:1", "true"]).ok();
     assert!(host.docker(["rm", "nope"]).fails(1).contains("No such container: nope"));
 }

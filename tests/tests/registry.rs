@@ -123,9 +123,9 @@ fn a_layer_that_is_here_is_not_fetched_again() {
     let host = Sandbox::with_image();
     let _registry = start(&host, 5000, Door::Open);
     host.import(&busybox_layer(), "127.0.0.1:5000/one:1");
-    host.docker(["run", "--name", "c", "127.0.0.1:5000/one:1", "sh", "-c", "echo more > /more"]).ok();
-    host.docker(["commit", "c", "127.0.0.1:5000/two:1"]).ok();
-    host.docker(["rm", "c"]).ok();
+    host.docker(["run", "--name", "ctr", "127.0.0.1:5000/one:1", "sh", "-c", "echo more > /more"]).ok();
+    host.docker(["commit", "ctr", "127.0.0.1:5000/two:1"]).ok();
+    host.docker(["rm", "ctr"]).ok();
     host.docker(["push", "127.0.0.1:5000/two:1"]).ok();
     host.docker(["rmi", "127.0.0.1:5000/two:1"]).ok();
     let said = host.docker(["pull", "127.0.0.1:5000/two:1"]).ok();

@@ -16,50 +16,50 @@ fn counts(log: &str, at_least: usize) {
 #[test]
 fn a_killed_daemon_loses_no_container_and_no_line() {
     let mut host = Sandbox::with_image();
-    host.docker(["run", "-d", "--name", "c", "box:1", "sh", "-c", COUNTER]).ok();
-    let pid = host.inspect("c")["State"]["Pid"].clone();
+    host.docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", COUNTER]).ok();
+    let pid = host.inspect("ctr")["State"]["Pid"].clone();
     let mut follower =
-        host.docker_command(["logs", "-f", "c"]).stdout(std::process::Stdio::null()).spawn().expect("docker logs");
+        host.docker_command(["logs", "-f", "ctr"]).stdout(std::process::Stdio::null()).spawn().expect("docker logs");
     std::thread::sleep(std::time::Duration::from_millis(300));
     host.kill_daemon();
     std::thread::sleep(std::time::Duration::from_millis(500));
     host.start_daemon();
     let _ = follower.wait();
-    let state = host.inspect("c")["State"].clone();
+    let state = host.inspect("ctr")["State"].clone();
     assert_eq!((&state["Pid"], &state["Status"]), (&pid, &serde_json::json!("running")));
-    host.until("a hundred lines", || host.docker(["logs", "c"]).out.lines().count() > 100);
-    host.docker(["exec", "c", "true"]).ok();
-    host.docker(["kill", "c"]).ok();
-    counts(&host.docker(["logs", "c"]).ok(), 100);
-    host.docker(["rm", "c"]).ok();
+    host.until("a hundred lines", || host.docker(["logs", "ctr"]).out.lines().count() > 100);
+    host.docker(["exec", "ctr", "true"]).ok();
+    host.docker(["kill", "ctr"]).ok();
+    counts(&host.docker(["logs", "ctr"]).ok(), 100);
+    host.docker(["rm", "ctr"]).ok();
 }
 
 #[test]
 fn exits_while_no_daemon_runs_are_found_by_the_next() {
     let mut host = Sandbox::with_image();
-    host.docker(["run", "-d", "--name", "c", "box:1", "sh", "-c", "sleep 0.7; echo last; exit 5"]).ok();
+    host.docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", "sleep 0.7; echo last; exit 5"]).ok();
     host.kill_daemon();
     std::thread::sleep(std::time::Duration::from_millis(1200));
     host.start_daemon();
-    host.until("the exit is known", || host.inspect("c")["State"]["Status"] == "exited");
-    assert_eq!(host.inspect("c")["State"]["ExitCode"], 5);
-    assert_eq!(host.docker(["logs", "c"]).ok(), "last");
+    host.until("the exit is known", || host.inspect("ctr")["State"]["Status"] == "exited");
+    assert_eq!(host.inspect("ctr")["State"]["ExitCode"], 5);
+    assert_eq!(host.docker(["logs", "ctr"]).ok(), "last");
 }
 
 #[test]
 fn a_killed_supervisor_is_replaced_and_no_line_is_lost() {
     let host = Sandbox::with_image();
-    host.docker(["run", "-d", "--name", "c", "box:1", "sh", "-c", COUNTER]).ok();
-    let pid = host.inspect("c")["State"]["Pid"].clone();
+    host.docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", COUNTER]).ok();
+    let pid = host.inspect("ctr")["State"]["Pid"].clone();
     std::thread::sleep(std::time::Duration::from_millis(300));
     let supervisors = host.processes(&["supervisor"]);
     assert_eq!(supervisors.len(), 1, "{supervisors:?}");
     assert!(host.shell(&format!("kill -9 {}", supervisors[0])).code == 0);
     host.until("another supervisor", || host.processes(&["supervisor"]).iter().any(|pid| *pid != supervisors[0]));
-    let before = host.docker(["logs", "c"]).out.lines().count();
-    host.until("the log goes on", || host.docker(["logs", "c"]).out.lines().count() > before + 20);
-    assert_eq!(host.inspect("c")["State"]["Pid"], pid);
-    host.docker(["kill", "c"]).ok();
-    assert_eq!(host.docker(["wait", "c"]).ok(), "137");
-    counts(&host.docker(["logs", "c"]).ok(), 20);
+    let before = host.docker(["logs", "ctr"]).out.lines().count();
+    host.until("the log goes on", || host.docker(["logs", "ctr"]).out.lines().count() > before + 20);
+    assert_eq!(host.inspect("ctr")["State"]["Pid"], pid);
+    host.docker(["kill", "ctr"]).ok();
+    assert_eq!(host.docker(["wait", "ctr"]).ok(), "137");
+    counts(&host.docker(["logs", "ctr"]).ok(), 20);
 }
