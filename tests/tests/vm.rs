@@ -3,6 +3,7 @@
 //! The machine boots once for all checks. Every check stands for itself: one that fails is told with what it
 //! printed, and the others go on.
 
+use std::path::Path;
 use std::time::Duration;
 
 use e2e::vm::{Check, Guest, Host};
@@ -10,6 +11,21 @@ use serde_json::{Value, json};
 
 /// Well below the two minutes that the whole may take on two slow cores.
 const LIMIT: Duration = Duration::from_secs(110);
+
+/// For layers and for networks.
+const MODULES: &[&str] = &[
+    "overlay",
+    "erofs",
+    "loop",
+    "bridge",
+    "veth",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_fib_inet",
+    "nft_masq",
+    "nft_nat",
+];
 
 #[test]
 fn containers_on_a_pure_cgroup_v2_tree() {
@@ -24,13 +40,14 @@ fn containers_on_a_pure_cgroup_v2_tree() {
             return;
         }
     };
-    let mut guest = Guest { binary: e2e::binary(), files: Vec::new(), checks: Vec::new(), modules: vec!["overlay"] };
+    let mut guest = Guest { binary: e2e::binary(), files: Vec::new(), checks: Vec::new(), modules: MODULES.to_vec() };
     assert!(guest.binary.exists(), "{} is not built", guest.binary.display());
     host_checks(&mut guest);
     limits(&mut guest);
     life(&mut guest);
     isolation(&mut guest);
     nothing_left(&mut guest);
+    daemon(&mut guest);
 
     let report = host.run(&guest, LIMIT).expect("a machine");
     eprintln!("{} checks in {:.1} s", report.outcomes.len(), report.elapsed.as_secs_f32());
@@ -352,6 +369,78 @@ fn nothing_left(guest: &mut Guest) {
         "equal \"$(sampan runtime list -q)\" '' containers
          equal \"$(find /sys/fs/cgroup/vm -mindepth 1 -type d 2>/dev/null)\" '' groups
          equal \"$(grep -c rootfs /proc/mounts)\" 0 mounts",
+    );
+}
+
+/// The daemon with the stock client, which is a static program and so runs in the guest too.
+fn daemon(guest: &mut Guest) {
+    let client = ["/usr/local/bin/docker", "/usr/bin/docker"].into_iter().find(|path| Path::new(path).exists());
+    let Some(client) = client else {
+        eprintln!("skipped: checks of the daemon need the docker CLI");
+        return;
+    };
+    guest.files.push(("/bin/docker".to_owned(), std::fs::read(client).expect("read the docker CLI"), 0o755));
+    check(
+        guest,
+        "daemon_starts_and_takes_an_image",
+        "( cd /; exec setsid sampan daemon --data-root /var/lib/sampan --exec-root /run/sampan --pidfile /run/sampan.pid \\
+             > /run/daemon.log 2>&1 < /dev/null & )
+         eventually '[ -S /var/run/docker.sock ]'
+         docker version --format '{{.Server.APIVersion}}'
+         equal $(docker info --format '{{.CgroupVersion}}') 2 'version of control groups'
+         tar -C /rootfs -c . | docker import - box:1",
+    );
+    check(
+        guest,
+        "daemon_reports_the_kill_of_a_memory_limit",
+        "set +e
+         docker run --name hog --network none --memory 32m --memory-swap 32m box:1 sh -c 'x=aaaaaaaa; while :; do x=$x$x; done'
+         equal $? 137 'exit code'
+         equal \"$(docker inspect --format '{{.State.OOMKilled}} {{.State.ExitCode}}' hog)\" 'true 137' state
+         docker rm hog",
+    );
+    check(
+        guest,
+        "daemon_holds_processor_and_processes",
+        "docker run -d --name busy --network none --cpus 0.2 --pids-limit 30 box:1 sh -c 'while :; do :; done'
+         pid=$(docker inspect --format '{{.State.Pid}}' busy)
+         dir=/sys/fs/cgroup$(cut -d: -f3 /proc/$pid/cgroup)
+         equal \"$(cat $dir/cpu.max)\" '20000 100000' cpu.max
+         equal $(cat $dir/pids.max) 30 pids.max
+         share=$(docker stats --no-stream --format '{{.CPUPerc}}' busy | cut -d. -f1)
+         within $share 5 26 'share in docker stats'
+         docker pause busy; equal $(cat $dir/cgroup.freeze) 1 cgroup.freeze
+         docker unpause busy; equal $(cat $dir/cgroup.freeze) 0 cgroup.freeze
+         docker update --cpus 0.5 busy; equal \"$(cat $dir/cpu.max)\" '50000 100000' 'cpu.max after update'
+         equal \"$(docker exec busy echo hello)\" hello exec",
+    );
+    check(
+        guest,
+        "daemon_killed_and_started_again_adopts",
+        "before=$(docker inspect --format '{{.State.Pid}}' busy)
+         kill -9 $(cat /run/sampan.pid)
+         ( cd /; exec setsid sampan daemon --data-root /var/lib/sampan --exec-root /run/sampan --pidfile /run/sampan.pid \\
+             >> /run/daemon.log 2>&1 < /dev/null & )
+         eventually 'docker version > /dev/null 2>&1'
+         equal $(docker inspect --format '{{.State.Pid}}' busy) $before pid
+         docker rm -f busy; [ ! -e /proc/$before ]",
+    );
+    check(
+        guest,
+        "daemon_publishes_a_port",
+        "mkdir -p /tmp/www; echo served > /tmp/www/index.html
+         docker run -d --name web -p 127.0.0.1:8080:80 -v /tmp/www:/www:ro box:1 busybox httpd -f -p 80 -h /www
+         eventually 'wget -q -O - http://127.0.0.1:8080/ | grep -q served'
+         docker rm -f web",
+    );
+    check(
+        guest,
+        "daemon_leaves_nothing_behind",
+        "equal \"$(docker ps -aq)\" '' containers
+         eventually '[ -z \"$(find /sys/fs/cgroup -path \"*sampan*\" -name \"[0-9a-f]*[0-9a-f]\" -type d | grep -E \"[0-9a-f]{64}\")\" ]'
+         equal \"$(grep -c /var/lib/sampan /proc/mounts)\" 0 mounts
+         docker rmi -f $(docker images -aq); equal \"$(docker images -q)\" '' images
+         tail -3 /run/daemon.log",
     );
 }
 
