@@ -284,7 +284,9 @@ mod waiting {
             }
         };
         let ended = last.record.state.ended();
-        let error = (!ended.error.is_empty()).then(|| ended.error.clone());
+        // Why a start failed is told to who started; only a removal that failed is told here.
+        let failed = matches!(last.record.state, State::Dead(_));
+        let error = failed.then(|| ended.error.clone());
         WaitResult { exit_code: ended.code, error }
     }
 }
