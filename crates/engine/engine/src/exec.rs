@@ -13,7 +13,7 @@ use crate::compose::users::{self, Who};
 use crate::engine::{Inner, blocking, file_error};
 use crate::error::{Error, Result};
 use crate::model::exec::{Exec, ExecSpec, ExecStart, ExecState};
-use crate::model::stream::{Attachment, InputSink, OutputStream};
+use crate::model::stream::{Attachment, InputSink, Output, OutputStream};
 use crate::model::view::Status;
 use crate::record::Record;
 use crate::{Engine, names, root};
@@ -142,10 +142,10 @@ impl Engine {
         let created = match self.inner.supervisor.exec(request).await {
             Ok(created) => created,
             Err(error) => {
-                let error = Error::from(error).prefixed("OCI runtime exec failed: ");
+                let error = Error::from(error).prefixed("OCI runtime exec failed: exec failed: ");
                 let code = error.exit_code().unwrap_or(126);
                 entry.exec().state = ExecState::Exited { pid: 0, code };
-                return Err(error);
+                return if start.detach { Err(error) } else { Ok(Some(failure(&error, spec.tty).await)) };
             }
         };
         {
@@ -244,6 +244,15 @@ impl Engine {
     fn find_exec(&self, id: &str) -> Result<Arc<Entry>> {
         self.inner.exec_entry(id).ok_or_else(|| Error::not_found(format!("No such exec instance: {id}")))
     }
+}
+
+/// Docker tells who is attached on the connection itself why the process did not start.
+async fn failure(error: &Error, tty: bool) -> Attachment {
+    let (send, output) = mpsc::channel(1);
+    let text = format!("{}\r\n", error.message());
+    // The other end is in hand.
+    let _ = send.send((Output::Stdout, text.into())).await;
+    Attachment { tty, output: OutputStream(output), input: None }
 }
 
 fn check_running(record: &Record) -> Result<()> {

@@ -35,7 +35,7 @@ impl Keeper {
     async fn try_launch(&mut self) -> Result<(i32, Timestamp)> {
         self.record.stopped = false;
         let (root, network) = tokio::join!(self.prepare_root(), self.join_network());
-        let network = network?;
+        let network = network.map_err(|error| error.prefixed("failed to set up container networking: "))?;
         let outcome = match root {
             Ok(root) => self.execute(root, &network).await,
             Err(error) => Err(error),
