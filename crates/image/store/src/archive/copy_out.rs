@@ -63,7 +63,7 @@ fn look(place: &Place, path: &str) -> Result<Stat> {
 fn describe(root: BorrowedFd, path: &str, place: &Place, stat: &Stat) -> Result<PathStat> {
     let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
     let link_target = if is_link { resolved(root, path) } else { String::new() };
-    let mtime = jiff::Timestamp::new(stat.st_mtime as i64, stat.st_mtime_nsec as i32).unwrap_or_default();
+    let mtime = jiff::Timestamp::new(stat.st_mtime, stat.st_mtime_nsec as i32).unwrap_or_default();
     Ok(PathStat { name: place.shown.clone(), size: stat.st_size as u64, mode: stat.st_mode, mtime, link_target })
 }
 

@@ -20,7 +20,7 @@ use rustix::{
 use crate::{
     Error, Result,
     error::Context,
-    tar::{EntryHeader, EntryKind, Writer},
+    tar::{EntryHeader, EntryKind, Writer, Xattrs},
 };
 
 /// Deeper trees are refused: every level holds a descriptor.
@@ -133,7 +133,7 @@ impl<W: Write> TreeWriter<W> {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: stat.st_mtime as i64,
+            mtime: stat.st_mtime,
             size: if is_file { stat.st_size as u64 } else { 0 },
             xattrs: if matches!(kind, EntryKind::HardLink(_)) { Vec::new() } else { xattrs(item)? },
             kind,
@@ -180,7 +180,7 @@ fn stream(source: std::io::Error) -> Error {
 }
 
 /// The attributes that travel: capabilities and the users' own.
-fn xattrs(item: &Item) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+fn xattrs(item: &Item) -> Result<Xattrs> {
     let path = Path::new(&format!("/proc/self/fd/{}", item.parent.as_raw_fd())).join(item.name);
     let mut list = vec![0u8; 1 << 16];
     let length = match llistxattr(&path, &mut list) {

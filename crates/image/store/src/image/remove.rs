@@ -115,14 +115,13 @@ impl Plan<'_> {
                 self.untag_all(id);
             }
         } else {
-            if !options.force && self.is_single(id) {
-                if let Some(user) = (self.uses)(id).first() {
-                    return Err(Error::NameInUse {
-                        name: name.to_owned(),
-                        container: short(&user.container),
-                        id: short(id.hex()),
-                    });
-                }
+            let user = (self.uses)(id).into_iter().next();
+            if let Some(user) = user.filter(|_| !options.force && self.is_single(id)) {
+                return Err(Error::NameInUse {
+                    name: name.to_owned(),
+                    container: short(&user.container),
+                    id: short(id.hex()),
+                });
             }
             self.untag_given(id, &Reference::parse(name)?.or_latest());
             if self.names(id).next().is_some() {

@@ -96,7 +96,7 @@ fn copy_attributes(root: &OwnedFd, path: &str, target: &Path) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     chownat(directory.as_fd(), ".", Some(uid), Some(gid), AtFlags::empty()).at("set owner of", target)?;
     chmodat(directory.as_fd(), ".", Mode::from_raw_mode(stat.st_mode), AtFlags::empty()).at("set mode of", target)?;
-    let time = Timespec { tv_sec: stat.st_mtime as i64, tv_nsec: stat.st_mtime_nsec as _ };
+    let time = Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ };
     let times = Timestamps { last_access: time, last_modification: time };
     utimensat(directory.as_fd(), ".", &times, AtFlags::empty()).at("set time of", target)
 }

@@ -286,7 +286,7 @@ fn changes_and_their_layer_tell_what_was_done() {
                 file("d/f", "f"),
             ]),
         );
-        bench.store.prepare("c", &[layer.clone()], PrepareOptions::default()).unwrap();
+        bench.store.prepare("c", std::slice::from_ref(&layer), PrepareOptions::default()).unwrap();
         let root = bench.store.mount("c", Access::ReadWrite).unwrap();
         let at = |path: &str| PathBuf::from(format!("/proc/self/fd/{}/{path}", root.as_raw_fd()));
         fs::write(at("etc/a"), "changed").unwrap();
@@ -344,7 +344,7 @@ fn a_snapshot_keeps_its_layers_and_its_files_over_a_new_open() {
     on_both(|bench| {
         let ingest = bench.store.ingest().unwrap();
         let layer = bench.layer(&ingest, &tar(&[file("a", "a")]));
-        bench.store.prepare("c", &[layer.clone()], PrepareOptions::default()).unwrap();
+        bench.store.prepare("c", std::slice::from_ref(&layer), PrepareOptions::default()).unwrap();
         drop(ingest);
         let root = bench.store.mount("c", Access::ReadWrite).unwrap();
         assert_eq!(read(&root, "a"), "a");
@@ -461,4 +461,33 @@ fn any_tree_is_as_tar_makes_it() {
             })
             .unwrap();
     });
+}
+
+/// Runs where `QUOTA_ROOT` is a folder on a file system mounted with `prjquota`.
+#[test]
+fn a_size_limit_holds_or_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let folder = match std::env::var_os("QUOTA_ROOT") {
+        Some(root) => tempfile::tempdir_in(root).unwrap(),
+        None => tempfile::tempdir().unwrap(),
+    };
+    let db = Arc::new(redb::Database::create(folder.path().join("db")).unwrap());
+    let store = Store::open(db, &folder.path().join("image"), &StoreOptions::default()).unwrap();
+    match store.prepare("c", &[], PrepareOptions { size: Some(1 << 20) }) {
+        Err(error) => {
+            assert!(matches!(error, Error::QuotaUnsupported { .. }), "{error}");
+            assert!(error.to_string().contains("prjquota"), "{error}");
+            assert!(std::env::var_os("QUOTA_ROOT").is_none(), "{error}");
+            assert!(store.snapshots().unwrap().is_empty());
+        }
+        Ok(()) => {
+            let root = store.mount("c", Access::ReadWrite).unwrap();
+            let at = format!("/proc/self/fd/{}/big", root.as_raw_fd());
+            fs::write(&at, vec![1; 512 << 10]).unwrap();
+            fs::write(&at, vec![1; 2 << 20]).unwrap_err();
+        }
+    }
 }

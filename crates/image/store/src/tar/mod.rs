@@ -26,6 +26,9 @@ pub fn padded(size: u64) -> u64 {
     size.div_ceil(BLOCK) * BLOCK
 }
 
+/// Extended attributes: full names and values.
+pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What an entry makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
@@ -69,7 +72,7 @@ pub struct Entry {
     /// Where the data starts in the stream.
     pub offset: u64,
     /// Extended attributes, by full name.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Xattrs,
 }
 
 impl Entry {

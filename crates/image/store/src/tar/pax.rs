@@ -1,6 +1,6 @@
 //! PAX extended header records: `length key=value\n`.
 
-use super::TarError;
+use super::{TarError, Xattrs};
 
 /// What the records before an entry say about it.
 #[derive(Default)]
@@ -11,7 +11,7 @@ pub(super) struct Pax {
     pub uid: Option<i64>,
     pub gid: Option<i64>,
     pub mtime: Option<(i64, u32)>,
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Xattrs,
     /// `GNU.sparse.*`, with the prefix taken off, in the order given.
     pub sparse: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -42,7 +42,7 @@ impl Pax {
         match key {
             b"path" => self.path = filled(value),
             b"linkpath" => self.link = filled(value),
-            b"size" => self.size = optional(value, |v| decimal(v))?,
+            b"size" => self.size = optional(value, decimal)?,
             b"uid" => self.uid = optional(value, |v| decimal(v).and_then(|n| i64::try_from(n).ok()))?,
             b"gid" => self.gid = optional(value, |v| decimal(v).and_then(|n| i64::try_from(n).ok()))?,
             b"mtime" => self.mtime = optional(value, time)?,

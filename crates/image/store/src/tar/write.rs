@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::{BLOCK, EntryKind, padded};
+use super::{BLOCK, EntryKind, Xattrs, padded};
 
 /// What a written header says.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct EntryHeader {
     /// Bytes of data that follow.
     pub size: u64,
     /// Extended attributes.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Xattrs,
 }
 
 impl EntryHeader {

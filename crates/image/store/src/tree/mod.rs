@@ -8,7 +8,7 @@ pub(crate) mod path;
 
 use std::collections::BTreeMap;
 
-use crate::tar::{Entry, EntryKind, EntrySink, SparseMap, TarError};
+use crate::tar::{Entry, EntryKind, EntrySink, SparseMap, TarError, Xattrs};
 pub(crate) use path::{Cleaned, clean};
 
 /// Index of an inode in its tree.
@@ -32,7 +32,7 @@ pub(crate) struct Inode {
     pub gid: u32,
     pub mtime: (i64, u32),
     /// Sorted by name.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Xattrs,
     /// Names that lead to it; for directories, not counted.
     pub links: u32,
 }
@@ -199,16 +199,15 @@ impl Tree {
     /// Puts a new file under a name; a directory over a directory only changes its attributes.
     fn place(&mut self, parent: Ino, name: &[u8], inode: Inode) -> Result<(), TarError> {
         let is_directory = matches!(inode.kind, Kind::Directory(_));
-        if let (true, Some(existing)) = (is_directory, self.child(parent, name)) {
-            if matches!(self.inode(existing).kind, Kind::Directory(_)) {
-                let old = self.inode_mut(existing);
-                (old.mode, old.uid, old.gid) = (inode.mode, inode.uid, inode.gid);
-                (old.mtime, old.xattrs) = (inode.mtime, inode.xattrs);
-                if let Kind::Directory(directory) = &mut old.kind {
-                    directory.implicit = false;
-                }
-                return Ok(());
+        let existing = self.child(parent, name).filter(|ino| is_directory && self.directory(*ino).is_some());
+        if let Some(existing) = existing {
+            let old = self.inode_mut(existing);
+            (old.mode, old.uid, old.gid) = (inode.mode, inode.uid, inode.gid);
+            (old.mtime, old.xattrs) = (inode.mtime, inode.xattrs);
+            if let Kind::Directory(directory) = &mut old.kind {
+                directory.implicit = false;
             }
+            return Ok(());
         }
         let ino = self.add(inode)?;
         self.replace(parent, name, ino);
@@ -391,9 +390,9 @@ fn directory(parent: Ino, mtime: (i64, u32)) -> Inode {
 }
 
 /// The attributes a file system takes; overlayfs's own are never believed.
-fn xattrs(entry: &Entry) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TarError> {
+fn xattrs(entry: &Entry) -> Result<Xattrs, TarError> {
     let too_large = |size| TarError::XattrSize { entry: entry.name(), size };
-    let mut kept: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut kept: Xattrs = Vec::new();
     let mut total = 0;
     for (name, value) in &entry.xattrs {
         if !is_kept(name) || kept.iter().any(|(n, _)| n == name) {
