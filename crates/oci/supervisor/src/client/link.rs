@@ -70,10 +70,22 @@ impl Shared {
         let shared = Arc::new(Shared {
             config,
             hierarchy: Arc::new(hierarchy),
-            state: Mutex::default(),
+            state: Mutex::new(State { replacing: true, ..State::default() }),
             link: watch::Sender::new(None),
         });
-        let outdated = shared.establish().await?;
+        let outdated = match shared.establish().await {
+            // It had nothing to do and left while we knocked.
+            Err(Error::Lost) => shared.establish().await?,
+            other => other?,
+        };
+        let died_already = {
+            let mut state = shared.lock();
+            state.replacing = state.dead >= state.epoch;
+            state.replacing
+        };
+        if died_already {
+            tokio::spawn(replace(Arc::downgrade(&shared)));
+        }
         Ok((shared, outdated))
     }
 

@@ -215,6 +215,18 @@ async fn one_supervisor_per_folder_and_a_stale_socket_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_supervisor_with_nothing_to_do_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let (client, _) = Client::connect_or_spawn(config(dir.path())).await.unwrap();
+    let process = PathBuf::from(format!("/proc/{}/exe", client.supervisor_pid()));
+    drop(client);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(process.read_link().is_ok(), "it did not wait for the next daemon");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(process.read_link().is_err(), "it is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_there_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let (client, _) = Client::connect_or_spawn(config(dir.path())).await.unwrap();

@@ -340,6 +340,7 @@ impl Supervisor {
         if exited && forgotten && child.stdio.feeds().is_empty() {
             child.unregister(&self.poll);
             self.children.remove(&id);
+            self.rest();
         }
     }
 

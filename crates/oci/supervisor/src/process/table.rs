@@ -20,6 +20,8 @@ use crate::wire::{self, Call, Notice, Packet, ProgramId};
 
 /// When to accept connections again after that failed.
 const ACCEPT: Duration = Duration::from_secs(1);
+/// How long it stays with neither a process nor a daemon.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// What makes this process the one supervisor of its exec-root.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub(super) struct Supervisor {
     pub(super) timers: Vec<(Instant, Timer)>,
     pub(super) upgrade: Option<super::reexec::Upgrade>,
     pub(super) scratch: Vec<u8>,
+    /// It has nothing left to do.
+    over: bool,
     /// Ids of children and connections are never used twice.
     last_id: u32,
     /// Ids of attachments are unique across successors.
@@ -60,6 +64,8 @@ pub(super) enum Timer {
     Output(u32),
     /// No connection could be accepted.
     Accept,
+    /// There is nothing to do and nobody to do it for.
+    Idle,
 }
 
 /// Who gets an answer.
@@ -87,16 +93,19 @@ impl Supervisor {
             timers: Vec::new(),
             upgrade: None,
             scratch: vec![0; 64 << 10],
+            over: false,
             last_id: 0,
             last_feed: u64::try_from(now).unwrap_or(0),
             buffer: vec![0; wire::BUFFER],
         })
     }
 
-    /// Serves until the epoll itself fails.
+    /// Serves until nobody needs it any more, or the epoll itself fails.
     pub(super) fn run(&mut self) -> Result<()> {
         let mut ready = Vec::new();
-        loop {
+        // Whoever started it may have gone at once.
+        self.after(IDLE, Timer::Idle);
+        while !self.over {
             let patience = self.patience();
             self.poll.wait(&mut ready, patience).map_err(system("wait for events"))?;
             for (token, flags) in ready.drain(..) {
@@ -104,6 +113,19 @@ impl Supervisor {
             }
             self.fire_timers();
             self.upgrade_when_calm();
+        }
+        Ok(())
+    }
+
+    /// Neither a process nor a daemon is left.
+    fn is_idle(&self) -> bool {
+        self.children.is_empty() && self.connections.is_empty()
+    }
+
+    /// Ends after a while if nothing comes any more.
+    pub(super) fn rest(&mut self) {
+        if self.is_idle() {
+            self.after(IDLE, Timer::Idle);
         }
     }
 
@@ -166,6 +188,11 @@ impl Supervisor {
                 Timer::Reap(id) => self.ended(id),
                 Timer::Output(id) => self.turn(id),
                 Timer::Accept => self.listen(),
+                Timer::Idle => {
+                    // Whoever knocks now is let in.
+                    self.accept();
+                    self.over = self.is_idle();
+                }
             }
         }
     }
@@ -260,6 +287,7 @@ impl Supervisor {
         for orphan in orphans {
             self.discard(orphan);
         }
+        self.rest();
     }
 
     /// Answers or tells one daemon.
