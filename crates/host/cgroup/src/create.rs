@@ -67,7 +67,12 @@ fn inherit_cpuset(dir: &Path) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let own = files::read(&dir.join(file))?;
         if own.trim().is_empty() {
-            let theirs = files::read(&parent.join(file))?;
+            let mut theirs = files::read(&parent.join(file))?;
+            if theirs.trim().is_empty() {
+                // Somebody else has just made the parent and not come to this yet. The top is never empty.
+                inherit_cpuset(parent)?;
+                theirs = files::read(&parent.join(file))?;
+            }
             files::write(&dir.join(file), theirs.trim())?;
         }
     }

@@ -78,15 +78,34 @@ fn overlay() -> io::Result<OwnedFd> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::NotFound.into());
     };
-    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     // One layer alone is refused; the second has nothing of that name.
-    for layer in [folder, Path::new("/sys/fs")] {
-        rustix::mount::fsconfig_set_string(&context, "lowerdir+", layer)?;
-    }
+    let layers = [folder, Path::new("/sys/fs")];
+    let mount = mount(&layers, one_by_one).or_else(|_| mount(&layers, all_at_once))?;
+    open_in(&mount, name)
+}
+
+fn mount(layers: &[&Path], set: fn(&OwnedFd, &[&Path]) -> io::Result<()>) -> io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    set(&context, layers)?;
     rustix::mount::fsconfig_create(&context)?;
     let attrs = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
-    let mount = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attrs)?;
-    open_in(&mount, name)
+    Ok(rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attrs)?)
+}
+
+fn one_by_one(context: &OwnedFd, layers: &[&Path]) -> io::Result<()> {
+    for layer in layers {
+        rustix::mount::fsconfig_set_string(context, "lowerdir+", *layer)?;
+    }
+    Ok(())
+}
+
+/// As kernels before 6.7 want it, where no colon may be in a path.
+fn all_at_once(context: &OwnedFd, layers: &[&Path]) -> io::Result<()> {
+    let paths: Vec<&[u8]> = layers.iter().map(|layer| layer.as_os_str().as_bytes()).collect();
+    if paths.iter().any(|path| path.iter().any(|byte| b":\\,".contains(byte))) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(rustix::mount::fsconfig_set_string(context, "lowerdir", paths.join(&b':'))?)
 }
 
 fn open_in(mount: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use sys::mount::{Change, Depth};
 
@@ -38,10 +39,25 @@ pub(crate) fn attach(root: Root, propagation: u64) -> Result<OwnedFd> {
 /// Makes it the root of the namespace, and lets the host's tree go.
 pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
     rustix::process::fchdir(root).at(|| "enter the root")?;
-    rustix::process::pivot_root(".", ".").at(|| "pivot_root")?;
+    match rustix::process::pivot_root(".", ".") {
+        // The first file system of a ramdisk cannot be put away. The root lies on top of it, and nothing leads below:
+        // not even `..`, which the kernel follows back into what is mounted there.
+        Err(Errno::INVAL) if is_ramdisk().at(|| "look at the host's root")? => {
+            return rustix::process::chroot(".").at(|| "chroot on a ramdisk");
+        }
+        result => result.at(|| "pivot_root")?,
+    }
     // The old root now lies on top of the new one.
     rustix::mount::unmount(".", UnmountFlags::DETACH).at(|| "detach the host's root")?;
     rustix::process::chdir("/").at(|| "enter /")
+}
+
+fn is_ramdisk() -> rustix::io::Result<bool> {
+    const RAMFS: u64 = 0x8584_58f6;
+    const TMPFS: u64 = 0x0102_1994;
+    // Through the old root, which is still the process's own.
+    let host = rustix::fs::statfs("/")?;
+    Ok([RAMFS, TMPFS].contains(&(host.f_type as u64)))
 }
 
 /// What must come after everything that needed the root writable and private.

@@ -5,7 +5,12 @@ use std::fs;
 use crate::bundle::Bundle;
 use serde_json::{Value, json};
 
-crate::tests![hooks_run_in_order_where_they_belong, another_process_starts_it, names_and_sysctls_are_set];
+crate::tests![
+    hooks_run_in_order_where_they_belong,
+    another_process_starts_it,
+    names_and_sysctls_are_set,
+    namespaces_are_joined_by_path
+];
 
 fn hooks_run_in_order_where_they_belong() {
     let mut bundle = Bundle::new("cat /tmp/inside");
@@ -58,4 +63,66 @@ fn names_and_sysctls_are_set() {
     bundle.config["domainname"] = json!("a.domain");
     bundle.config["linux"]["sysctl"] = json!({"net/ipv4/ip_default_ttl": "77"});
     assert_eq!(bundle.run().expect_ok(), "a-name\na.domain\n77\n");
+}
+
+fn namespaces_are_joined_by_path() {
+    let mut holder = std::process::Command::new("unshare")
+        .args([
+            "--net",
+            "--ipc",
+            "--uts",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            "hostname held; echo; sleep 20",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0];
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", holder.id())).unwrap();
+    let inside = children.split_whitespace().next().unwrap();
+    for in_userns in [false, true] {
+        let kinds = ["pid", "net", "ipc", "uts"];
+        let script =
+            "for n in pid net ipc uts; do readlink /proc/self/ns/$n; done; hostname; test $$ -gt 1 && echo not first";
+        let mut bundle = Bundle::new(script);
+        bundle.config.as_object_mut().unwrap().remove("hostname");
+        let join = |kind: &str| {
+            let name = if kind == "net" { "network" } else { kind };
+            json!({"type": name, "path": format!("/proc/{inside}/ns/{kind}")})
+        };
+        let mut namespaces: Vec<Value> = kinds.map(join).into();
+        namespaces.extend(["mount", "cgroup"].map(|kind| json!({"type": kind})));
+        if in_userns {
+            namespaces.push(json!({"type": "user"}));
+            let map = json!([{"containerID": 0, "hostID": 0, "size": 1000}]);
+            bundle.config["linux"]["uidMappings"] = map.clone();
+            bundle.config["linux"]["gidMappings"] = map;
+            // What belongs to the host's user namespace cannot be mounted anew: it is bound.
+            for mount in bundle.config["mounts"].as_array_mut().unwrap() {
+                let target = mount["destination"].as_str().unwrap().to_owned();
+                if ["/proc", "/sys"].contains(&target.as_str()) {
+                    *mount = json!({"destination": target, "type": "bind", "source": target, "options": ["rbind"]});
+                }
+            }
+            for key in ["maskedPaths", "readonlyPaths"] {
+                bundle.config["linux"][key] = json!([]);
+            }
+            let foreign = [json!("/sys/fs/cgroup"), json!("/dev/mqueue")];
+            bundle.config["mounts"].as_array_mut().unwrap().retain(|m| !foreign.contains(&m["destination"]));
+        }
+        bundle.config["linux"]["namespaces"] = json!(namespaces);
+        let out = bundle.run().expect_ok();
+        let mut expected: String = kinds
+            .map(|kind| format!("{}\n", fs::read_link(format!("/proc/{inside}/ns/{kind}")).unwrap().display()))
+            .concat();
+        expected.push_str("held\nnot first\n");
+        assert_eq!(out, expected);
+    }
+    holder.kill().unwrap();
+    holder.wait().unwrap();
 }
