@@ -42,7 +42,7 @@ fn errors_have_dockers_status_and_one_message() {
         assert!(said.contains(message), "{method} {path}: {said}");
     }
     assert_eq!(host.api("GET", "/_ping", None), (200, "OK".to_owned()));
-    assert_eq!(host.api("GET", "/plugins", None), (200, "[]".to_owned()));
+    assert_eq!(host.api("GET", "/plugins", None), (200, "[]\n".to_owned()));
 }
 
 #[test]
@@ -134,7 +134,7 @@ try:
     c.containers.get("nope"); assert False
 except docker.errors.NotFound as e:
     assert "No such container: nope" in e.explanation
-x = c.containers.run("box:1", ["sh", "-c", "echo one; echo two >&2; sleep 100"], detach=True, name="x",
+x = c.containers.run("box:1", ["sh", "-c", "echo one; echo two >&2; sleep 100"], detach=True, name="x1",
                      mem_limit="32m", labels={"a": "b"}, ports={"80/tcp": ("127.0.0.1", None)}, volumes={"vol": {"bind": "/v", "mode": "rw"}})
 x.reload()
 assert x.status == "running" and x.labels == {"a": "b"} and x.attrs["HostConfig"]["Memory"] == 33554432
@@ -160,11 +160,11 @@ assert c.images.get("made:1").history()[0]["Tags"] == ["made:1"]
 i.tag("other", "2"); c.images.remove("other:2")
 saved = b"".join(i.save(named=True)); c.images.remove("made:1"); assert c.images.load(saved)[0].tags == ["made:1"]
 n = c.networks.create("net", driver="bridge"); n.connect(x); n.reload()
-assert [k.name for k in n.containers] == ["x"]
+assert [k.name for k in n.containers] == ["x1"]
 n.disconnect(x); n.remove()
 assert [v.name for v in c.volumes.list()] == ["vol"]
-events = c.events(decode=True, since=0, filters={"container": "x", "event": "start"}, until=2**31)
-assert next(events)["Actor"]["Attributes"]["name"] == "x"
+events = c.events(decode=True, since=0, filters={"container": "x1", "event": "start"}, until=2**31)
+assert next(events)["Actor"]["Attributes"]["name"] == "x1"
 x.stop(timeout=1); assert x.wait()["StatusCode"] == 137
 x.remove(v=True); c.volumes.get("vol").remove()
 assert c.containers.list(all=True) == []

@@ -25,6 +25,7 @@ pub mod model;
 mod names;
 mod networks;
 mod open;
+mod pattern;
 mod record;
 mod root;
 mod settings;

@@ -17,6 +17,7 @@ use crate::model::event::EventKind;
 use crate::model::filters::Filters;
 use crate::model::system::Pruned;
 use crate::model::view::{ContainerSummary, HealthStatus, ListQuery, PortView, RemoveOptions, Status};
+use crate::pattern::Pattern;
 use crate::record::Record;
 
 const FILTERS: &[&str] = &[
@@ -201,6 +202,8 @@ struct Filter<'a> {
     before: Option<Timestamp>,
     since: Option<Timestamp>,
     ancestors: Option<Vec<String>>,
+    ids: Vec<Pattern>,
+    names: Vec<Pattern>,
 }
 
 impl<'a> Filter<'a> {
@@ -229,7 +232,9 @@ impl<'a> Filter<'a> {
             let images = filters.values("ancestor").filter_map(|it| inner.store.resolve(it).ok());
             images.map(|it| it.id.to_string()).collect()
         });
-        Ok(Filter { filters, before: moment("before")?, since: moment("since")?, ancestors })
+        let patterns = |key: &str| filters.values(key).map(Pattern::new).collect::<Result<_>>();
+        let (ids, names) = (patterns("id")?, patterns("name")?);
+        Ok(Filter { filters, before: moment("before")?, since: moment("since")?, ancestors, ids, names })
     }
 
     /// Whether the filters only make sense with stopped containers.
@@ -242,8 +247,9 @@ impl<'a> Filter<'a> {
         let ended = record.state.ended();
         let exited = matches!(record.state.status(), Status::Exited | Status::Dead);
         let health = record.health.as_ref().map_or("none", |it| it.status.as_str());
-        filters.any("id", |it| record.id.starts_with(it))
-            && filters.any("name", |it| name_matches(it, &record.name))
+        let rooted = format!("/{}", record.name);
+        (self.ids.is_empty() || self.ids.iter().any(|it| it.is_in(&record.id)))
+            && (self.names.is_empty() || self.names.iter().any(|it| it.is_in(&record.name) || it.is_in(&rooted)))
             && filters.any("status", |it| it == record.state.status().as_str())
             && filters.any("exited", |it| exited && it.parse() == Ok(ended.code))
             && filters.any("health", |it| it == health)
@@ -263,26 +269,6 @@ impl<'a> Filter<'a> {
             && filters.any("publish", |it| {
                 ports(record).iter().any(|port| port.public.is_some() && port_matches(it, port.port))
             })
-    }
-}
-
-/// Docker takes a regular expression; plain parts and the anchors `^` and `$` are what clients send.
-fn name_matches(pattern: &str, name: &str) -> bool {
-    let (pattern, from_start) = match pattern.strip_prefix('^') {
-        Some(rest) => (rest, true),
-        None => (pattern, false),
-    };
-    let (pattern, to_end) = match pattern.strip_suffix('$') {
-        Some(rest) => (rest, true),
-        None => (pattern, false),
-    };
-    let part = pattern.strip_prefix('/').unwrap_or(pattern);
-    let rooted = from_start || part.len() != pattern.len();
-    match (rooted, to_end) {
-        (true, true) => name == part,
-        (true, false) => name.starts_with(part),
-        (false, true) => name.ends_with(part),
-        (false, false) => name.contains(part),
     }
 }
 
@@ -320,9 +306,6 @@ mod tests {
 
     #[test]
     fn names_match_in_part_or_anchored() {
-        assert!(name_matches("we", "web"));
-        assert!(name_matches("^/web$", "web"));
-        assert!(!name_matches("^we$", "web"));
         assert!(port_matches("80-90/tcp", "85/tcp".parse().unwrap()));
         assert!(!port_matches("85/udp", "85/tcp".parse().unwrap()));
     }

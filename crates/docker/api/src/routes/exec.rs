@@ -1,14 +1,21 @@
 //! Processes started in running containers.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use docker_types::IdResponse;
 use docker_types::exec as wire;
 use engine::{ExecSpec, ExecStart, ExecState};
 use http::StatusCode;
 
+use crate::App;
 use crate::body;
 use crate::call::{Answer, Call, json, ok, status};
 use crate::error::ApiError;
 use crate::streams::hijack;
+
+/// How long the end of a stream waits for the end of its process.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `POST /containers/{id}/exec`.
 pub async fn create(call: Call) -> Answer {
@@ -41,8 +48,24 @@ pub async fn start(call: Call) -> Answer {
     let request: wire::StartRequest = body::read_json(&call.headers, call.body).await?;
     let start = ExecStart { detach: request.detach, tty: request.tty, console_size: request.console_size };
     match call.app.engine.exec_start(&id, start).await? {
-        Some(attachment) => hijack::take_over(call.upgrade, call.switch, call.api, attachment),
+        Some(attachment) => {
+            let ended = ended(call.app.clone(), id);
+            hijack::take_over(call.upgrade, call.switch, call.api, attachment, ended)
+        }
         None => status(StatusCode::OK),
+    }
+}
+
+/// Waits until the exit code is known; not for long, since a process may close its outputs and go on.
+async fn ended(app: Arc<App>, id: String) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_micros(500);
+    while Instant::now() < deadline {
+        match app.engine.exec_inspect(&id).await {
+            Ok(exec) if matches!(exec.state, ExecState::Running { .. }) => tokio::time::sleep(pause).await,
+            Ok(_) | Err(_) => return,
+        }
+        pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 

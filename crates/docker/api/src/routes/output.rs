@@ -62,7 +62,7 @@ pub async fn attach(call: Call) -> Answer {
         detach_keys: query.get("detachKeys").filter(|keys| !keys.is_empty()).map(str::to_owned),
     };
     let attachment = call.app.engine.attach(call.param("id"), spec).await?;
-    hijack::take_over(call.upgrade, call.switch, call.api, attachment)
+    hijack::take_over(call.upgrade, call.switch, call.api, attachment, std::future::ready(()))
 }
 
 /// `GET /containers/{id}/attach/ws`.

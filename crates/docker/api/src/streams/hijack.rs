@@ -23,14 +23,22 @@ const PIECE: usize = 32 * 1024;
 
 /// Takes the client's connection over and joins it with a process. The answer goes out first, then bytes flow until the process's outputs end,
 /// the detach keys come, or the client goes away; the client closing its writing side is only the end of input.
-pub fn take_over(upgrade: Option<OnUpgrade>, switch: Switch, api: u32, attachment: Attachment) -> Answer {
+///
+/// `before_end` is awaited between the last byte and the end of the connection: who sees the end may ask at once how the process ended.
+pub fn take_over(
+    upgrade: Option<OnUpgrade>,
+    switch: Switch,
+    api: u32,
+    attachment: Attachment,
+    before_end: impl Future<Output = ()> + Send + 'static,
+) -> Answer {
     let Some(upgrade) = upgrade else {
         return Err(ApiError::bad_request("this call needs a connection of its own: use HTTP/1.1 with `Upgrade: tcp`"));
     };
     let framed = !attachment.tty;
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(connection) => carry(connection, attachment).await,
+            Ok(connection) => carry(connection, attachment, before_end).await,
             Err(e) => tracing::debug!("a client left before its connection was taken over: {e}"),
         }
     });
@@ -46,11 +54,16 @@ pub fn take_over(upgrade: Option<OnUpgrade>, switch: Switch, api: u32, attachmen
     Ok(response)
 }
 
-async fn carry(connection: Upgraded, attachment: Attachment) {
-    let (reader, writer) = tokio::io::split(TokioIo::new(connection));
+async fn carry(connection: Upgraded, attachment: Attachment, before_end: impl Future<Output = ()>) {
+    let (reader, mut writer) = tokio::io::split(TokioIo::new(connection));
     let input = tokio::spawn(carry_input(reader, attachment.input));
-    if let Err(e) = carry_output(writer, attachment.output, attachment.tty).await {
-        tracing::debug!("an attached client went away: {e}");
+    match carry_output(&mut writer, attachment.output, attachment.tty).await {
+        Ok(()) => {
+            before_end.await;
+            // The client may be gone already.
+            let _ = writer.shutdown().await;
+        }
+        Err(e) => tracing::debug!("an attached client went away: {e}"),
     }
     input.abort();
 }
@@ -78,7 +91,7 @@ async fn carry_input(mut reader: ReadHalf<TokioIo<Upgraded>>, sink: Option<Input
 }
 
 async fn carry_output(
-    mut writer: WriteHalf<TokioIo<Upgraded>>,
+    writer: &mut WriteHalf<TokioIo<Upgraded>>,
     mut output: engine::OutputStream,
     tty: bool,
 ) -> io::Result<()> {
@@ -90,5 +103,5 @@ async fn carry_output(
         }
         writer.flush().await?;
     }
-    writer.shutdown().await
+    Ok(())
 }
