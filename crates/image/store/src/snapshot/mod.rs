@@ -7,7 +7,7 @@ mod changes;
 mod directory;
 mod erofs;
 mod extract;
-mod implicit;
+mod init;
 mod overlay;
 mod quota;
 mod remove;
@@ -47,6 +47,8 @@ pub enum Access {
     ReadWrite,
     /// For looking only.
     ReadOnly,
+    /// For looking at what the writable layer lies on, without it.
+    Below,
 }
 
 /// How to prepare a snapshot.
@@ -173,7 +175,7 @@ impl Store {
             quota::limit(&folder.path, size)?;
         }
         let stack = layers.iter().map(|id| self.layer(id)).collect::<Result<Vec<_>>>()?;
-        implicit::restore(&*self.inner.snapshotter, &stack, &folder.path)?;
+        init::make(&*self.inner.snapshotter, &stack, &folder.path)?;
         let target = self.snapshot_folder(key);
         let record = SnapshotRecord { layers: layers.to_vec(), size: options.size };
         if self.inner.db.read()?.bytes(SNAPSHOTS, key)?.is_some() {
@@ -197,8 +199,11 @@ impl Store {
 
     /// What the snapshot changes, sorted by path.
     pub fn changes(&self, key: &str) -> Result<Vec<Change>> {
-        let record = self.snapshot(key)?;
-        let below = self.view(&record.layers)?;
+        let layers = self.stack(&self.snapshot(key)?.layers)?;
+        let below = self
+            .inner
+            .snapshotter
+            .mount(&layers, Some(Top { folder: &self.snapshot_folder(key), access: Access::Below }))?;
         changes::between(&self.upper(key)?, below.as_fd())
     }
 

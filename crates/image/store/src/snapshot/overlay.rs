@@ -118,11 +118,12 @@ pub(super) fn plan(count: usize, top: Option<super::Top>, empty: &Path) -> Plan 
     if let Some(top) = top {
         match top.access {
             Access::ReadWrite => writable = Some(Writable::of(top.folder)),
+            Access::Below => {}
             Access::ReadOnly => lowers.push(PathOrLayer::Path(top.folder.join("upper"))),
         }
-        let restored = super::implicit::folder(top.folder);
-        if restored.is_dir() {
-            lowers.push(PathOrLayer::Path(restored));
+        let init = super::init::folder(top.folder);
+        if init.is_dir() {
+            lowers.push(PathOrLayer::Path(init));
         }
     }
     lowers.extend((0..count).rev().map(PathOrLayer::Layer));

@@ -310,6 +310,7 @@ fn changes_and_their_layer_tell_what_was_done() {
         let mut diff = Vec::new();
         bench.store.diff_tar("c", &mut diff).unwrap();
         let before = look(&root);
+        assert!(before.contains_key(Path::new("etc/hosts")) && before.contains_key(Path::new("proc")));
         let above = bench.layer(&ingest, &diff);
         bench.store.prepare("d", &[layer, above], PrepareOptions::default()).unwrap();
         let mut again = look(bench.store.mount("d", Access::ReadOnly).unwrap());
@@ -362,10 +363,40 @@ fn a_snapshot_of_no_layers_is_an_empty_root() {
     on_both(|bench| {
         bench.store.prepare("c", &[], PrepareOptions::default()).unwrap();
         let root = bench.store.mount("c", Access::ReadWrite).unwrap();
+        let fixtures = look(&root).len();
         fs::write(format!("/proc/self/fd/{}/x", root.as_raw_fd()), "x").unwrap();
-        assert_eq!(look(&root).len(), 2);
-        assert_eq!(look(bench.store.mount("c", Access::ReadOnly).unwrap()).len(), 2);
+        assert_eq!(look(&root).len(), fixtures + 1);
+        assert_eq!(look(bench.store.mount("c", Access::ReadOnly).unwrap()).len(), fixtures + 1);
         assert_eq!(look(bench.store.view(&[]).unwrap()).len(), 1);
+    });
+}
+
+#[test]
+fn what_every_container_has_is_no_change_and_hides_nothing() {
+    on_both(|bench| {
+        let ingest = bench.store.ingest().unwrap();
+        let mut etc = directory("etc", 0o711);
+        etc.0.uid = 5;
+        let layer = bench.layer(
+            &ingest,
+            &tar(&[etc, file("etc/hosts", "image's"), of_kind("dev", EntryKind::Symlink(b"/etc".to_vec()))]),
+        );
+        bench.store.prepare("c", &[layer], PrepareOptions::default()).unwrap();
+        let root = bench.store.mount("c", Access::ReadWrite).unwrap();
+        let seen = look(&root);
+        assert_eq!(read(&root, "etc/hosts"), "image's");
+        assert!(seen[Path::new("etc")].starts_with("40711 5:0"), "{seen:#?}");
+        assert!(seen[Path::new("dev")].starts_with("120777 "), "{seen:#?}");
+        assert!(seen.contains_key(Path::new("etc/resolv.conf")) && seen.contains_key(Path::new("sys")));
+        fs::write(format!("/proc/self/fd/{}/etc/resolv.conf", root.as_raw_fd()), "x").unwrap();
+        let changes: Vec<_> = bench
+            .store
+            .changes("c")
+            .unwrap()
+            .into_iter()
+            .map(|c| format!("{:?} {}", c.kind, c.path.display()))
+            .collect();
+        assert_eq!(changes, ["Modified /etc", "Modified /etc/resolv.conf"]);
     });
 }
 
