@@ -347,7 +347,11 @@ fn planned_mount(mount: &Planned) -> Result<Mount> {
     if !point.rw {
         options.push("ro");
     }
-    let source = Path::new(&point.source).join(&mount.subpath);
+    let source = match mount.subpath.is_empty() {
+        // Joining nothing would leave a slash at the end, which no file can have.
+        true => Path::new(&point.source).to_owned(),
+        false => Path::new(&point.source).join(&mount.subpath),
+    };
     bind(&source, &point.destination, &options)
 }
 
