@@ -72,6 +72,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
+impl Connection<Box<dyn crate::listen::Stream>> {
+    /// Whether the client has read everything that was written; `None` where that cannot be known.
+    pub fn is_read(&self) -> Option<bool> {
+        self.stream.is_read()
+    }
+}
+
 /// Offset of the empty line that ends a head.
 fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 2)

@@ -1,11 +1,11 @@
 //! Where clients connect: unix sockets, TCP, TCP with TLS.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 /// A socket that accepts clients.
@@ -67,13 +67,33 @@ impl Listener {
 }
 
 /// Any stream of bytes.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// Whether the other side has read everything that was written; `None` where that cannot be known.
+    fn is_read(&self) -> Option<bool>;
+}
+
+impl Stream for UnixStream {
+    fn is_read(&self) -> Option<bool> {
+        sys::sockets::unread_by_peer(self.as_fd()).ok().map(|count| count == 0)
+    }
+}
+
+impl Stream for TcpStream {
+    fn is_read(&self) -> Option<bool> {
+        None
+    }
+}
+
+impl Stream for tokio_rustls::server::TlsStream<TcpStream> {
+    fn is_read(&self) -> Option<bool> {
+        None
+    }
+}
 
 /// A client, perhaps with its TLS handshake still to be made (not in the accept loop: a silent client would block it).
 pub(crate) enum Accepted {
     Open(Box<dyn Stream>),
-    Tls(Box<tokio_rustls::Accept<tokio::net::TcpStream>>),
+    Tls(Box<tokio_rustls::Accept<TcpStream>>),
 }
 
 impl Accepted {

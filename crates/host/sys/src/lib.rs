@@ -16,3 +16,4 @@ pub mod process;
 pub mod quota;
 pub mod seccomp;
 pub mod signals;
+pub mod sockets;

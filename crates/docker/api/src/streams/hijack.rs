@@ -1,7 +1,9 @@
 //! Connections that become streams: attach and exec.
 
 use std::io;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use docker_types::{MEDIA_MULTIPLEXED_STREAM, MEDIA_RAW_STREAM};
 use engine::{Attachment, InputSink, Output};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -11,12 +13,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::body;
 use crate::call::Answer;
-use crate::connection::Switch;
+use crate::connection::{Connection, Switch};
 use crate::error::ApiError;
 use crate::frames;
+use crate::listen::Stream;
 
 /// From this version on the content type tells whether output is framed.
 const TELLS_FRAMING: u32 = 42;
+
+/// How long a client may take to read the head of the answer before output is sent all the same.
+const HEAD_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Largest piece of input read at once.
 const PIECE: usize = 32 * 1024;
@@ -54,9 +60,17 @@ pub fn take_over(
     Ok(response)
 }
 
+/// A client's connection as it was accepted.
+type Client = Connection<Box<dyn Stream>>;
+
 async fn carry(connection: Upgraded, attachment: Attachment, before_end: impl Future<Output = ()>) {
-    let (reader, mut writer) = tokio::io::split(TokioIo::new(connection));
-    let input = tokio::spawn(carry_input(reader, attachment.input));
+    let (client, first) = match connection.downcast::<TokioIo<Client>>() {
+        Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+        Err(_) => return tracing::error!("a connection of an unknown kind was taken over"),
+    };
+    until_read(&client).await;
+    let (reader, mut writer) = tokio::io::split(client);
+    let input = tokio::spawn(carry_input(reader, first, attachment.input));
     match carry_output(&mut writer, attachment.output, attachment.tty).await {
         Ok(()) => {
             before_end.await;
@@ -68,15 +82,28 @@ async fn carry(connection: Upgraded, attachment: Attachment, before_end: impl Fu
     input.abort();
 }
 
+/// Waits until the client has read the head of the answer. docker-py reads the head through a buffer and the stream beneath it without: what
+/// arrives together with the head is lost on it.
+async fn until_read(client: &Client) {
+    let deadline = Instant::now() + HEAD_PATIENCE;
+    let mut pause = Duration::from_micros(100);
+    while client.is_read() == Some(false) && Instant::now() < deadline {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}
+
 /// Until the client ends its input, or nobody takes it any more. Whoever has no input to give is still read, to notice that it is gone.
-async fn carry_input(mut reader: ReadHalf<TokioIo<Upgraded>>, sink: Option<InputSink>) {
+async fn carry_input(mut reader: ReadHalf<Client>, first: Bytes, sink: Option<InputSink>) {
     let mut sink = sink;
-    let mut piece = bytes::BytesMut::with_capacity(PIECE);
+    let mut piece = bytes::BytesMut::from(&first[..]);
     loop {
-        piece.reserve(PIECE);
-        match reader.read_buf(&mut piece).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
+        if piece.is_empty() {
+            piece.reserve(PIECE);
+            match reader.read_buf(&mut piece).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
         }
         let bytes = piece.split().freeze();
         if let Some(open) = &sink
@@ -90,11 +117,7 @@ async fn carry_input(mut reader: ReadHalf<TokioIo<Upgraded>>, sink: Option<Input
     }
 }
 
-async fn carry_output(
-    writer: &mut WriteHalf<TokioIo<Upgraded>>,
-    mut output: engine::OutputStream,
-    tty: bool,
-) -> io::Result<()> {
+async fn carry_output(writer: &mut WriteHalf<Client>, mut output: engine::OutputStream, tty: bool) -> io::Result<()> {
     while let Some((stream, piece)) = output.next().await {
         match (tty, stream) {
             (true, _) => writer.write_all(&piece).await?,
