@@ -90,7 +90,7 @@ fn bad_requests_are_told_what_is_wrong() {
         ("POST", "/images/create?fromImage=Bad", None, 400, "must be lowercase"),
         ("GET", "/no/such/route", None, 404, "page not found"),
         ("GET", "/v9.99/info", None, 400, "too new"),
-        ("POST", "/build", None, 501, "unimplemented"),
+        ("POST", "/build", None, 501, "building images is not implemented"),
     ] {
         let (code, answer) = host.api(method, path, body);
         assert_eq!(code, status, "{method} {path}: {answer}");

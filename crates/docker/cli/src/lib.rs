@@ -63,7 +63,7 @@ pub(crate) type Outcome = Result<(), Failure>;
 )]
 struct Cli {
     /// Daemon socket to connect to
-    #[arg(short = 'H', long = "host", global = true)]
+    #[arg(short = 'H', long = "host")]
     host: Option<String>,
     /// Name of the context to use to connect to the daemon
     #[arg(short = 'c', long = "context")]
@@ -107,5 +107,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
             }
             failure.code
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        // builds every subcommand and checks flags and positions
+        Cli::command().debug_assert();
     }
 }

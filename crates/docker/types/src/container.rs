@@ -47,10 +47,7 @@ pub struct Config {
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_timeout: Option<i64>,
-    #[serde(
-        deserialize_with = "str_slice",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(deserialize_with = "str_slice", skip_serializing_if = "Option::is_none")]
     pub shell: Option<Vec<String>>,
 }
 

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
-    Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 use serde_json::Value;
 
@@ -40,10 +39,7 @@ impl std::error::Error for DecodeError {}
 
 impl de::Error for DecodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            path: Vec::new(),
-            message: message.to_string(),
-        }
+        Self { path: Vec::new(), message: message.to_string() }
     }
 }
 
@@ -79,18 +75,10 @@ impl<'de> Deserializer<'de> for Go {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(v) => visitor.visit_bool(v),
-            Value::Number(v) => v
-                .deserialize_any(visitor)
-                .map_err(<DecodeError as de::Error>::custom),
+            Value::Number(v) => v.deserialize_any(visitor).map_err(<DecodeError as de::Error>::custom),
             Value::String(v) => visitor.visit_string(v),
-            Value::Array(v) => visitor.visit_seq(Items {
-                rest: v.into_iter(),
-                at: 0,
-            }),
-            Value::Object(v) => visitor.visit_map(Entries {
-                rest: v.into_iter(),
-                value: None,
-            }),
+            Value::Array(v) => visitor.visit_seq(Items { rest: v.into_iter(), at: 0 }),
+            Value::Object(v) => visitor.visit_map(Entries { rest: v.into_iter(), value: None }),
         }
     }
 
@@ -119,11 +107,7 @@ impl<'de> Deserializer<'de> for Go {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -138,17 +122,10 @@ impl<'de> Deserializer<'de> for Go {
             Value::Object(object) => object,
             other => return Go(other).deserialize_any(visitor),
         };
-        visitor.visit_map(Entries {
-            rest: fold_names(object, fields).into_iter(),
-            value: None,
-        })
+        visitor.visit_map(Entries { rest: fold_names(object, fields).into_iter(), value: None })
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        len: usize,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, DecodeError> {
         // Go fills a short array with zeros and drops what is too much.
         let mut items = match self.0 {
             Value::Null => Vec::new(),
@@ -156,10 +133,7 @@ impl<'de> Deserializer<'de> for Go {
             other => return Go(other).deserialize_any(visitor),
         };
         items.resize(len, Value::Null);
-        visitor.visit_seq(Items {
-            rest: items.into_iter(),
-            at: 0,
-        })
+        visitor.visit_seq(Items { rest: items.into_iter(), at: 0 })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -168,9 +142,7 @@ impl<'de> Deserializer<'de> for Go {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.0
-            .deserialize_enum(name, variants, visitor)
-            .map_err(<DecodeError as de::Error>::custom)
+        self.0.deserialize_enum(name, variants, visitor).map_err(<DecodeError as de::Error>::custom)
     }
 
     serde::forward_to_deserialize_any! {
@@ -179,10 +151,7 @@ impl<'de> Deserializer<'de> for Go {
 }
 
 /// Renames keys to the spelling of `fields`; an exact match beats one without case, `null` and unknown keys are dropped.
-fn fold_names(
-    object: serde_json::Map<String, Value>,
-    fields: &[&str],
-) -> serde_json::Map<String, Value> {
+fn fold_names(object: serde_json::Map<String, Value>, fields: &[&str]) -> serde_json::Map<String, Value> {
     let mut folded = serde_json::Map::with_capacity(object.len());
     let mut loose = Vec::new();
     for (key, value) in object {
@@ -209,18 +178,13 @@ struct Items {
 impl<'de> SeqAccess<'de> for Items {
     type Error = DecodeError;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, DecodeError> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, DecodeError> {
         let Some(value) = self.rest.next() else {
             return Ok(None);
         };
         let at = self.at;
         self.at += 1;
-        seed.deserialize(Go(value))
-            .map(Some)
-            .map_err(|e| e.within(&at.to_string()))
+        seed.deserialize(Go(value)).map(Some).map_err(|e| e.within(&at.to_string()))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -236,10 +200,7 @@ struct Entries {
 impl<'de> MapAccess<'de> for Entries {
     type Error = DecodeError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, DecodeError> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
         let Some((key, value)) = self.rest.next() else {
             return Ok(None);
         };
@@ -247,10 +208,7 @@ impl<'de> MapAccess<'de> for Entries {
         seed.deserialize(key.into_deserializer()).map(Some)
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<T::Value, DecodeError> {
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, DecodeError> {
         let (key, value) = self.value.take().unwrap_or_default();
         seed.deserialize(Go(value)).map_err(|e| e.within(&key))
     }
@@ -261,9 +219,7 @@ impl<'de> MapAccess<'de> for Entries {
 }
 
 /// Reads Go's `strslice`: a list of words, a single string for a list of one, or `null`.
-pub(crate) fn str_slice<'de, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Vec<String>>, D::Error> {
+pub(crate) fn str_slice<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
     struct Words;
     impl<'de> Visitor<'de> for Words {
         type Value = Option<Vec<String>>;
@@ -320,27 +276,20 @@ mod tests {
     #[test]
     fn a_word_or_a_list_makes_a_command() {
         assert_eq!(config(r#"{"Cmd":"ls"}"#).cmd, Some(vec!["ls".into()]));
-        assert_eq!(
-            config(r#"{"Cmd":["ls","-l"]}"#).cmd,
-            Some(vec!["ls".into(), "-l".into()])
-        );
+        assert_eq!(config(r#"{"Cmd":["ls","-l"]}"#).cmd, Some(vec!["ls".into(), "-l".into()]));
         assert_eq!(config(r#"{"Cmd":null}"#).cmd, None);
         assert_eq!(config(r#"{"Cmd":[]}"#).cmd, Some(vec![]));
     }
 
     #[test]
     fn wrong_shapes_name_the_field_and_syntax_names_the_place() {
-        let wrong = from_slice::<HostConfig>(br#"{"RestartPolicy":{"MaximumRetryCount":"x"}}"#)
-            .unwrap_err();
+        let wrong = from_slice::<HostConfig>(br#"{"RestartPolicy":{"MaximumRetryCount":"x"}}"#).unwrap_err();
         assert_eq!(
             wrong.to_string(),
             "field RestartPolicy.MaximumRetryCount: invalid type: string \"x\", expected i64"
         );
         let syntax = from_slice::<Config>(b"{\"Image\": }").unwrap_err();
-        assert!(
-            syntax.to_string().ends_with("at line 1 column 11"),
-            "{syntax}"
-        );
+        assert!(syntax.to_string().ends_with("at line 1 column 11"), "{syntax}");
     }
 
     #[test]
@@ -351,11 +300,7 @@ mod tests {
 
     #[test]
     fn short_and_long_arrays_are_padded_and_cut() {
-        let size = |text: &str| {
-            from_slice::<HostConfig>(text.as_bytes())
-                .unwrap()
-                .console_size
-        };
+        let size = |text: &str| from_slice::<HostConfig>(text.as_bytes()).unwrap().console_size;
         assert_eq!(size(r#"{"ConsoleSize":[24]}"#), [24, 0]);
         assert_eq!(size(r#"{"ConsoleSize":[24,80,1]}"#), [24, 80]);
         assert_eq!(size(r#"{"ConsoleSize":null}"#), [0, 0]);

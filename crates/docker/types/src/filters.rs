@@ -16,14 +16,8 @@ impl Filters {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        if let Ok(maps) =
-            decode::from_slice::<BTreeMap<String, BTreeMap<String, bool>>>(text.as_bytes())
-        {
-            return Ok(Self(
-                maps.into_iter()
-                    .map(|(name, values)| (name, values.into_keys().collect()))
-                    .collect(),
-            ));
+        if let Ok(maps) = decode::from_slice::<BTreeMap<String, BTreeMap<String, bool>>>(text.as_bytes()) {
+            return Ok(Self(maps.into_iter().map(|(name, values)| (name, values.into_keys().collect())).collect()));
         }
         Ok(Self(decode::from_slice(text.as_bytes())?))
     }
@@ -33,11 +27,8 @@ impl Filters {
         if self.0.is_empty() {
             return String::new();
         }
-        let maps: BTreeMap<_, BTreeMap<_, _>> = self
-            .0
-            .iter()
-            .map(|(name, values)| (name, values.iter().map(|value| (value, true)).collect()))
-            .collect();
+        let maps: BTreeMap<_, BTreeMap<_, _>> =
+            self.0.iter().map(|(name, values)| (name, values.iter().map(|value| (value, true)).collect())).collect();
         serde_json::to_string(&maps).unwrap_or_default()
     }
 
@@ -68,10 +59,7 @@ impl Filters {
 
     /// The first name that is not among `known`.
     pub fn unknown<'a>(&'a self, known: &[&str]) -> Option<&'a str> {
-        self.0
-            .keys()
-            .map(String::as_str)
-            .find(|name| !known.contains(name))
+        self.0.keys().map(String::as_str).find(|name| !known.contains(name))
     }
 
     /// Reads a truth value such as `dangling=true`; `Err` holds the values when they are not one truth value.
@@ -100,19 +88,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn values(text: &str, name: &str) -> Vec<String> {
-        Filters::parse(text)
-            .unwrap()
-            .values(name)
-            .map(str::to_owned)
-            .collect()
+        Filters::parse(text).unwrap().values(name).map(str::to_owned).collect()
     }
 
     #[test]
     fn both_spellings_mean_the_same() {
-        for text in [
-            r#"{"label":{"a=b":true,"c":true}}"#,
-            r#"{"label":["a=b","c"]}"#,
-        ] {
+        for text in [r#"{"label":{"a=b":true,"c":true}}"#, r#"{"label":["a=b","c"]}"#] {
             assert_eq!(values(text, "label"), ["a=b", "c"], "{text}");
         }
         assert!(Filters::parse("").unwrap().is_empty());

@@ -66,15 +66,9 @@ pub struct Config {
     pub exposed_ports: Option<BTreeMap<String, Empty>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<String>>,
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "str_slice"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "str_slice")]
     pub entrypoint: Option<Vec<String>>,
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "str_slice"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "str_slice")]
     pub cmd: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volumes: Option<BTreeMap<String, Empty>>,
@@ -90,10 +84,7 @@ pub struct Config {
     pub healthcheck: Option<HealthConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_build: Option<Vec<String>>,
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "str_slice"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "str_slice")]
     pub shell: Option<Vec<String>>,
 }
 
@@ -116,9 +107,7 @@ pub struct Metadata {
 
 impl Default for Metadata {
     fn default() -> Self {
-        Self {
-            last_tag_time: "0001-01-01T00:00:00Z".to_owned(),
-        }
+        Self { last_tag_time: "0001-01-01T00:00:00Z".to_owned() }
     }
 }
 

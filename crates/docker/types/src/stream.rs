@@ -31,11 +31,7 @@ impl JsonMessage {
     /// The line that ends a stream with an error.
     pub fn failure(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self {
-            error: message.clone(),
-            error_detail: Some(ErrorDetail { code: 0, message }),
-            ..Self::default()
-        }
+        Self { error: message.clone(), error_detail: Some(ErrorDetail { code: 0, message }), ..Self::default() }
     }
 }
 

@@ -25,26 +25,12 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Attach local standard input, output, and error streams to a running container
-    Attach(attach::Attach),
+    #[command(flatten)]
+    Verb(Verb),
     /// Build an image from a Dockerfile
     Build(build::Build),
-    /// Create a new image from a container's changes
-    Commit(transfer::Commit),
-    /// Copy files/folders between a container and the local filesystem
-    Cp(copy::Copy),
-    /// Create a new container
-    #[command(disable_help_flag = true)]
-    Create(create::Create),
-    /// Inspect changes to files or directories on a container's filesystem
-    Diff(containers::Diff),
     /// Get real time events from the server
     Events(events::Events),
-    /// Execute a command in a running container
-    #[command(disable_help_flag = true)]
-    Exec(exec::Exec),
-    /// Export a container's filesystem as a tar archive
-    Export(transfer::Export),
     /// Show the history of an image
     History(images::History),
     /// List images
@@ -55,57 +41,26 @@ pub(crate) enum Command {
     Info(system::Info),
     /// Return low-level information on objects
     Inspect(inspect::Inspect),
-    /// Kill one or more running containers
-    Kill(containers::Kill),
     /// Load an image from a tar archive or STDIN
     Load(transfer::Load),
     /// Authenticate to a registry
     Login(login::Login),
     /// Log out from a registry
     Logout(login::Logout),
-    /// Fetch the logs of a container
-    Logs(logs::Logs),
-    /// Pause all processes within one or more containers
-    Pause(containers::Names),
-    /// List port mappings or a specific mapping for the container
-    Port(containers::Port),
     /// List containers
     Ps(list::Ps),
     /// Download an image from a registry
     Pull(transfer::Pull),
     /// Upload an image to a registry
     Push(transfer::Push),
-    /// Rename a container
-    Rename(containers::Rename),
-    /// Restart one or more containers
-    Restart(containers::Stop),
-    /// Remove one or more containers
-    Rm(containers::Remove),
     /// Remove one or more images
     Rmi(images::Remove),
-    /// Create and run a new container from an image
-    #[command(disable_help_flag = true)]
-    Run(run::Run),
     /// Save one or more images to a tar archive (streamed to STDOUT by default)
     Save(transfer::Save),
-    /// Start one or more stopped containers
-    Start(attach::Start),
-    /// Display a live stream of container(s) resource usage statistics
-    Stats(stats::Stats),
-    /// Stop one or more running containers
-    Stop(containers::Stop),
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     Tag(images::Tag),
-    /// Display the running processes of a container
-    Top(containers::Top),
-    /// Unpause all processes within one or more containers
-    Unpause(containers::Names),
-    /// Update configuration of one or more containers
-    Update(containers::Update),
     /// Show the Docker version information
     Version(system::Version),
-    /// Block until one or more containers stop, then print their exit codes
-    Wait(containers::Names),
     /// Manage containers
     #[command(subcommand)]
     Container(Container),
@@ -123,6 +78,58 @@ pub(crate) enum Command {
     System(system::System),
 }
 
+/// The verbs on containers, by themselves and after `container`.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Attach local standard input, output, and error streams to a running container
+    Attach(attach::Attach),
+    /// Create a new image from a container's changes
+    Commit(transfer::Commit),
+    /// Copy files/folders between a container and the local filesystem
+    Cp(copy::Copy),
+    /// Create a new container
+    #[command(disable_help_flag = true)]
+    Create(create::Create),
+    /// Inspect changes to files or directories on a container's filesystem
+    Diff(containers::Diff),
+    /// Execute a command in a running container
+    #[command(disable_help_flag = true)]
+    Exec(exec::Exec),
+    /// Export a container's filesystem as a tar archive
+    Export(transfer::Export),
+    /// Kill one or more running containers
+    Kill(containers::Kill),
+    /// Fetch the logs of a container
+    Logs(logs::Logs),
+    /// Pause all processes within one or more containers
+    Pause(containers::Names),
+    /// List port mappings or a specific mapping for the container
+    Port(containers::Port),
+    /// Rename a container
+    Rename(containers::Rename),
+    /// Restart one or more containers
+    Restart(containers::Stop),
+    /// Remove one or more containers
+    Rm(containers::Remove),
+    /// Create and run a new container from an image
+    #[command(disable_help_flag = true)]
+    Run(run::Run),
+    /// Start one or more stopped containers
+    Start(attach::Start),
+    /// Display a live stream of container(s) resource usage statistics
+    Stats(stats::Stats),
+    /// Stop one or more running containers
+    Stop(containers::Stop),
+    /// Display the running processes of a container
+    Top(containers::Top),
+    /// Unpause all processes within one or more containers
+    Unpause(containers::Names),
+    /// Update configuration of one or more containers
+    Update(containers::Update),
+    /// Block until one or more containers stop, then print their exit codes
+    Wait(containers::Names),
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Container {
     /// List containers
@@ -133,7 +140,7 @@ pub(crate) enum Container {
     /// Remove all stopped containers
     Prune(system::Prune),
     #[command(flatten)]
-    Verb(Box<Command>),
+    Verb(Verb),
 }
 
 #[derive(Subcommand)]
@@ -166,55 +173,61 @@ pub(crate) enum Image {
 /// Carries out one command.
 pub(crate) async fn run(command: Command, client: Client) -> Outcome {
     match command {
-        Command::Attach(command) => attach::attach(command, client).await,
+        Command::Verb(verb) => run_verb(verb, client).await,
         Command::Build(command) => build::build(command, client).await,
-        Command::Commit(command) => transfer::commit(command, client).await,
-        Command::Cp(command) => copy::copy(command, client).await,
-        Command::Create(command) => create::create(command, client).await,
-        Command::Diff(command) => containers::diff(command, client).await,
         Command::Events(command) => events::events(command, client).await,
-        Command::Exec(command) => exec::exec(command, client).await,
-        Command::Export(command) => transfer::export(command, client).await,
         Command::History(command) => images::history(command, client).await,
         Command::Images(command) => images::images(command, client).await,
         Command::Import(command) => transfer::import(command, client).await,
         Command::Info(command) => system::info(command, client).await,
         Command::Inspect(command) => inspect::inspect(command, client).await,
-        Command::Kill(command) => containers::kill(command, client).await,
         Command::Load(command) => transfer::load(command, client).await,
         Command::Login(command) => login::login(command, client).await,
         Command::Logout(command) => login::logout(command, client).await,
-        Command::Logs(command) => logs::logs(command, client).await,
-        Command::Pause(names) => containers::each(names, client, "pause").await,
-        Command::Port(command) => containers::port(command, client).await,
         Command::Ps(command) => list::ps(command, client).await,
         Command::Pull(command) => transfer::pull(command, client).await,
         Command::Push(command) => transfer::push(command, client).await,
-        Command::Rename(command) => containers::rename(command, client).await,
-        Command::Restart(command) => containers::stop(command, client, "restart").await,
-        Command::Rm(command) => containers::remove(command, client).await,
         Command::Rmi(command) => images::remove(command, client).await,
-        Command::Run(command) => run::run(command, client).await,
         Command::Save(command) => transfer::save(command, client).await,
-        Command::Start(command) => attach::start(command, client).await,
-        Command::Stats(command) => stats::stats(command, client).await,
-        Command::Stop(command) => containers::stop(command, client, "stop").await,
         Command::Tag(command) => images::tag(command, client).await,
-        Command::Top(command) => containers::top(command, client).await,
-        Command::Unpause(names) => containers::each(names, client, "unpause").await,
-        Command::Update(command) => containers::update(command, client).await,
         Command::Version(command) => system::version(command, client).await,
-        Command::Wait(names) => containers::wait(names, client).await,
         Command::Container(command) => match command {
             Container::Ls(command) => list::ps(command, client).await,
             Container::Inspect(command) => inspect::typed(command, client, "containers").await,
             Container::Prune(command) => system::prune_one(command, client, "containers").await,
-            Container::Verb(command) => Box::pin(run(*command, client)).await,
+            Container::Verb(verb) => run_verb(verb, client).await,
         },
         Command::Image(command) => image(command, client).await,
         Command::Network(command) => networks::network(command, client).await,
         Command::Volume(command) => volumes::volume(command, client).await,
         Command::System(command) => system::system(command, client).await,
+    }
+}
+
+async fn run_verb(verb: Verb, client: Client) -> Outcome {
+    match verb {
+        Verb::Attach(command) => attach::attach(command, client).await,
+        Verb::Commit(command) => transfer::commit(command, client).await,
+        Verb::Cp(command) => copy::copy(command, client).await,
+        Verb::Create(command) => create::create(command, client).await,
+        Verb::Diff(command) => containers::diff(command, client).await,
+        Verb::Exec(command) => exec::exec(command, client).await,
+        Verb::Export(command) => transfer::export(command, client).await,
+        Verb::Kill(command) => containers::kill(command, client).await,
+        Verb::Logs(command) => logs::logs(command, client).await,
+        Verb::Pause(names) => containers::each(names, client, "pause").await,
+        Verb::Port(command) => containers::port(command, client).await,
+        Verb::Rename(command) => containers::rename(command, client).await,
+        Verb::Restart(command) => containers::stop(command, client, "restart").await,
+        Verb::Rm(command) => containers::remove(command, client).await,
+        Verb::Run(command) => run::run(command, client).await,
+        Verb::Start(command) => attach::start(command, client).await,
+        Verb::Stats(command) => stats::stats(command, client).await,
+        Verb::Stop(command) => containers::stop(command, client, "stop").await,
+        Verb::Top(command) => containers::top(command, client).await,
+        Verb::Unpause(names) => containers::each(names, client, "unpause").await,
+        Verb::Update(command) => containers::update(command, client).await,
+        Verb::Wait(names) => containers::wait(names, client).await,
     }
 }
 
