@@ -204,6 +204,23 @@ impl Hierarchy {
         mounts
     }
 
+    /// Removes the group at a path, and then its parents, as far as nothing is in or beneath them.
+    pub fn prune(&self, path: &str) {
+        let relative = Path::new(path.trim_start_matches('/'));
+        if relative.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+            return;
+        }
+        let v1 = self.v1_mounts().into_iter().map(|(_, mount)| mount);
+        for mount in v1.chain(self.v2_mount()) {
+            for group in relative.ancestors().filter(|group| !group.as_os_str().is_empty()) {
+                // The kernel refuses what is not empty.
+                if std::fs::remove_dir(mount.join(group)).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
     /// Controllers of the v2 root.
     pub fn v2_controllers(&self) -> &[Controller] {
         &self.v2_controllers

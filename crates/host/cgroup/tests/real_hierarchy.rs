@@ -209,3 +209,20 @@ fn a_process_enters_by_itself() {
     let v1 = own.0.hierarchy().v1_mounts().len();
     assert_eq!(groups.lines().filter(|line| line.ends_with(own.0.path())).count(), v1, "{groups}");
 }
+
+#[test]
+fn pruning_takes_what_is_empty_and_nothing_else() {
+    let Some(own) = group("prune") else { return };
+    let hierarchy = own.0.hierarchy();
+    let beneath = format!("{}/a/b", own.0.path());
+    let other = format!("{}/a/c", own.0.path());
+    for path in [&beneath, &other] {
+        Cgroup::create(hierarchy, path).unwrap();
+    }
+    hierarchy.prune(&beneath);
+    assert!(Cgroup::open(hierarchy, &beneath).is_err());
+    assert!(Cgroup::open(hierarchy, &other).unwrap().exists());
+    hierarchy.prune("../../etc");
+    hierarchy.prune(&other);
+    assert!(Cgroup::open(hierarchy, &format!("{}/a", own.0.path())).is_err());
+}

@@ -77,6 +77,7 @@ impl Supervisor {
         let ended = matches!(stage, Stage::Exited(_));
         let mut child = Child::new(key.clone(), record.io, record.log, stdio, stage);
         child.pid = record.pid;
+        self.groups.extend(super::create::group_above(&record.cgroup));
         child.cgroup = record.cgroup;
         child.oom_kills = record.oom_kills;
         child.pidfd = pidfd;

@@ -74,6 +74,7 @@ impl Supervisor {
         })
         .map_err(|error| failed(&error))?;
         let mut child = Child::new(key, head.io, head.log, stdio, preparing(pending, caller, observer));
+        self.groups.extend(group_above(&head.cgroup));
         child.cgroup = head.cgroup;
         self.insert_pending(child)
     }
@@ -345,4 +346,10 @@ fn child_stdio(io: Io, ends: Option<[OwnedFd; 3]>) -> runtime::Stdio {
 
 fn missing(what: &str) -> Failure {
     refused(ErrorKind::Invalid, format!("the request came without its {what}"))
+}
+
+/// The control group that a container's own is made in.
+pub(super) fn group_above(cgroup: &str) -> Option<String> {
+    let (above, _) = cgroup.rsplit_once('/')?;
+    (!above.is_empty()).then(|| above.to_owned())
 }

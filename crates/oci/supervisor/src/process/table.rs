@@ -1,6 +1,6 @@
 //! The supervisor's state and its loop.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -44,6 +44,8 @@ pub(super) struct Supervisor {
     pub(super) timers: Vec<(Instant, Timer)>,
     pub(super) upgrade: Option<super::reexec::Upgrade>,
     pub(super) scratch: Vec<u8>,
+    /// Control groups that those of containers were made in.
+    pub(super) groups: BTreeSet<String>,
     /// It has nothing left to do.
     over: bool,
     /// Ids of children and connections are never used twice.
@@ -93,6 +95,7 @@ impl Supervisor {
             timers: Vec::new(),
             upgrade: None,
             scratch: vec![0; 64 << 10],
+            groups: BTreeSet::new(),
             over: false,
             last_id: 0,
             last_feed: u64::try_from(now).unwrap_or(0),
@@ -113,6 +116,9 @@ impl Supervisor {
             }
             self.fire_timers();
             self.upgrade_when_calm();
+        }
+        for group in &self.groups {
+            self.hierarchy.prune(group);
         }
         Ok(())
     }
