@@ -37,7 +37,7 @@ fn a_container_is_stopped_started_paused_and_removed() {
         .docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"])
         .ok();
     assert_eq!(id.len(), 64);
-    assert_eq!(host.docker(["ps", "--format", "{{.Names}} {{.State}}"]).ok(), "c running");
+    assert_eq!(host.docker(["ps", "--format", "{{.Names}} {{.State}}"]).ok(), "ctr running");
     host.docker(["pause", "ctr"]).ok();
     assert_eq!(host.docker(["ps", "--format", "{{.State}}"]).ok(), "paused");
     assert!(host.docker(["exec", "ctr", "true"]).fails(1).contains("is paused"));

@@ -52,10 +52,10 @@ fn a_killed_supervisor_is_replaced_and_no_line_is_lost() {
     host.docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", COUNTER]).ok();
     let pid = host.inspect("ctr")["State"]["Pid"].clone();
     std::thread::sleep(std::time::Duration::from_millis(300));
-    let supervisors = host.processes(&["supervisor"]);
+    let supervisors = host.processes(&["supervisor --exec-root"]);
     assert_eq!(supervisors.len(), 1, "{supervisors:?}");
     assert!(host.shell(&format!("kill -9 {}", supervisors[0])).code == 0);
-    host.until("another supervisor", || host.processes(&["supervisor"]).iter().any(|pid| *pid != supervisors[0]));
+    host.until("another supervisor", || host.processes(&["supervisor --exec-root"]).iter().any(|pid| *pid != supervisors[0]));
     let before = host.docker(["logs", "ctr"]).out.lines().count();
     host.until("the log goes on", || host.docker(["logs", "ctr"]).out.lines().count() > before + 20);
     assert_eq!(host.inspect("ctr")["State"]["Pid"], pid);
