@@ -40,7 +40,7 @@ pub(crate) struct Inner {
     pub events: Events,
     pub containers: Containers,
     /// Processes started in containers, by id.
-    pub execs: Mutex<HashMap<String, Arc<Entry>>>,
+    pub execs: Arc<Mutex<HashMap<String, Arc<Entry>>>>,
     /// Text of `--seccomp-profile`.
     pub seccomp_profile: Option<String>,
 }

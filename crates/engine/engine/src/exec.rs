@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use supervisor::{ExecRequest, Io, ProcessKey, Streams, WindowSize};
@@ -17,6 +18,9 @@ use crate::model::stream::{Attachment, InputSink, Output, OutputStream};
 use crate::model::view::Status;
 use crate::record::Record;
 use crate::{Engine, names, root};
+
+/// How long the exit code of a process can be asked for, at most as long as its container runs.
+const REMEMBERED: Duration = Duration::from_secs(300);
 
 /// A process in the table.
 pub struct Entry {
@@ -49,22 +53,34 @@ impl Inner {
             let more = [("execID", id.to_owned()), ("exitCode", code.to_string())];
             self.tell(&handle.record(), "exec_die", &more);
         }
-        let supervisor = self.supervisor.clone();
+        let (table, supervisor) = (self.execs.clone(), self.supervisor.clone());
         let key = ProcessKey::exec(container, id);
         tokio::spawn(async move {
             if let Err(error) = supervisor.delete(&key).await {
                 tracing::debug!(%key, %error, "an ended process was forgotten already");
             }
+            tokio::time::sleep(REMEMBERED).await;
+            if let Some(id) = &key.exec {
+                table.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            }
         });
     }
 
-    /// The container ended, and its processes with it.
+    /// The container ended, and its processes with it; their exit codes can still be asked for.
+    pub fn end_execs(&self, container: &str) {
+        let execs = self.execs.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in execs.values() {
+            let mut exec = entry.exec();
+            if let (true, ExecState::Running { pid }) = (exec.container == container, exec.state) {
+                exec.state = ExecState::Exited { pid, code: 128 + crate::signals::KILL };
+            }
+        }
+    }
+
+    /// The container is gone.
     pub fn forget_execs(&self, container: &str) {
         let mut execs = self.execs.lock().unwrap_or_else(PoisonError::into_inner);
-        execs.retain(|_, entry| {
-            let exec = entry.exec();
-            exec.container != container || matches!(exec.state, ExecState::Created)
-        });
+        execs.retain(|_, entry| entry.exec().container != container);
     }
 
     pub fn exec_entry(&self, id: &str) -> Option<Arc<Entry>> {

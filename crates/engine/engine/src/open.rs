@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use network::{Live, Networks};
@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::events::Events;
 use crate::facts::Facts;
 use crate::journal::{self, Journal};
-use crate::keeper::{self, Command};
+use crate::keeper::{self, Command, Why};
 use crate::lifecycle::{State, restart};
 use crate::names;
 use crate::record::Record;
@@ -65,7 +65,7 @@ impl Engine {
             supervisor,
             events: Events::new(),
             containers: Containers::default(),
-            execs: Mutex::default(),
+            execs: Arc::default(),
             seccomp_profile,
         });
         // Before anything is looked at, so that no exit is missed.
@@ -93,7 +93,7 @@ impl Engine {
                 let engine = self.clone();
                 stopping.spawn(async move {
                     let options = StopOptions { signal: None, timeout: Some(record.stop_timeout().min(timeout)) };
-                    if let Err(error) = engine.end(&handle, options, crate::verbs::By::Shutdown).await {
+                    if let Err(error) = engine.end(&handle, options, Why::Shutdown).await {
                         tracing::warn!(container = handle.id, %error, "could not be stopped");
                     }
                 });
@@ -102,6 +102,12 @@ impl Engine {
         while stopping.join_next().await.is_some() {}
         if let Err(error) = self.inner.networks.shutdown() {
             tracing::warn!(%error, "networks could not be put away");
+        }
+        let parent = format!("/sampan/{}", self.inner.instance);
+        if let Ok(group) = cgroup::Cgroup::open(&self.inner.facts.hierarchy, &parent)
+            && let Err(error) = group.delete()
+        {
+            tracing::debug!(%error, "the engine's control group stays");
         }
     }
 }
@@ -151,9 +157,16 @@ async fn adopt(inner: &Arc<Inner>, records: Vec<Record>, found: Vec<Found>) -> R
     for id in held.keys().filter(|id| !known.contains(id.as_str())) {
         undo(inner, id).await;
     }
+    let snapshots: HashSet<String> = inner.store.snapshots()?.into_iter().map(|it| it.key).collect();
     let mut live = Vec::new();
     let mut adopted = Vec::new();
     for mut record in records {
+        if !snapshots.contains(record.snapshot()) && !held.contains_key(&record.id) {
+            // Its creation or its removal was cut short; its folder is collected with the rest.
+            tracing::info!(container = record.id, "a container without a writable layer goes");
+            inner.journal.delete(&record.id).await?;
+            continue;
+        }
         let state = held.get(&record.id).copied();
         let fate = fate(&mut record, state);
         if fate == Fate::Undo {

@@ -7,7 +7,7 @@ use supervisor::{ProcessKey, WindowSize};
 
 use crate::containers::{Handle, no_such};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::Command;
+use crate::keeper::{Command, Why};
 use crate::lifecycle::State;
 use crate::model::view::{RemoveOptions, Status, StopOptions, WaitCondition};
 use crate::signals;
@@ -15,13 +15,6 @@ use crate::{Engine, names};
 
 /// How long a killed process may take to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(10);
-
-/// Who asks for the end of a container: the user's word counts for the restart policy, the daemon's does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    User,
-    Shutdown,
-}
 
 impl Engine {
     /// Not modified when it runs already.
@@ -36,7 +29,7 @@ impl Engine {
         if !record.state.is_live() && !matches!(record.state, State::Restarting(_)) {
             return Err(Error::new(Kind::NotModified, "container is already stopped"));
         }
-        self.end(&handle, options, By::User)
+        self.end(&handle, options, Why::Stop)
             .await
             .map_err(|error| error.prefixed(&format!("cannot stop container: {container}: ")))?;
         self.inner.tell(&handle.record(), "stop", &[]);
@@ -47,12 +40,7 @@ impl Engine {
         let handle = self.inner.containers.find(container)?;
         let live = handle.record().state.is_live();
         if live || matches!(handle.record().state, State::Restarting(_)) {
-            let auto_remove = handle.record().host.auto_remove;
-            if auto_remove {
-                // Its removal would follow its end; docker suppresses that, and so the start finds it again.
-                tracing::debug!(container = handle.id, "restart of a container that removes itself");
-            }
-            self.end(&handle, options, By::User)
+            self.end(&handle, options, Why::Restart)
                 .await
                 .map_err(|error| error.prefixed(&format!("Cannot restart container {container}: ")))?;
         }
@@ -75,13 +63,13 @@ impl Engine {
             own => signal == signals::KILL || signals::parse(own).is_ok_and(|own| own == signal),
         };
         if matches!(record.state, State::Restarting(_)) && stops {
-            return handle.ask(Command::Forsake).await.map_err(cannot);
+            return handle.ask(|reply| Command::Forsake { why: Why::Stop, reply }).await.map_err(cannot);
         }
         if !record.state.is_live() {
             return Err(cannot(Error::conflict(format!("container {} is not running", record.id))));
         }
         if stops {
-            handle.ask(Command::Forsake).await.map_err(cannot)?;
+            handle.ask(|reply| Command::Forsake { why: Why::Stop, reply }).await.map_err(cannot)?;
         }
         self.signal(&handle, signal).await.map_err(cannot)?;
         self.inner.tell(&record, "kill", &[("signal", signal.to_string())]);
@@ -148,10 +136,8 @@ impl Engine {
     }
 
     /// Ends what runs: the stop signal, then, when the time is over, KILL. Returns when it has ended.
-    pub(crate) async fn end(&self, handle: &Arc<Handle>, options: StopOptions, by: By) -> Result<()> {
-        if by == By::User || matches!(handle.record().state, State::Restarting(_)) {
-            handle.ask(Command::Forsake).await?;
-        }
+    pub(crate) async fn end(&self, handle: &Arc<Handle>, options: StopOptions, why: Why) -> Result<()> {
+        handle.ask(|reply| Command::Forsake { why, reply }).await?;
         let record = handle.record();
         if !record.state.is_live() {
             return Ok(());
@@ -190,7 +176,7 @@ impl Engine {
         if !record.state.is_live() && !matches!(record.state, State::Restarting(_)) {
             return Ok(());
         }
-        match handle.ask(Command::Forsake).await {
+        match handle.ask(|reply| Command::Forsake { why: Why::Stop, reply }).await {
             Err(error) if error.kind() == Kind::NotFound => return Ok(()),
             outcome => outcome?,
         }
@@ -273,7 +259,7 @@ mod waiting {
             match condition {
                 WaitCondition::NotRunning => it.removed || idle,
                 WaitCondition::NextExit => it.removed || it.exits > exits,
-                WaitCondition::Removed => it.removed,
+                WaitCondition::Removed => it.removed || matches!(it.record.state, State::Dead(_)),
             }
         });
         let last = match reached.await {

@@ -34,6 +34,7 @@ impl Keeper {
 
     async fn try_launch(&mut self) -> Result<(i32, Timestamp)> {
         self.record.stopped = false;
+        self.ending = None;
         let (root, network) = tokio::join!(self.prepare_root(), self.join_network());
         let network = network.map_err(|error| error.prefixed("failed to set up container networking: "))?;
         let outcome = match root {

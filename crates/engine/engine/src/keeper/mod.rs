@@ -35,8 +35,11 @@ pub enum Command {
     Start(Reply),
     Pause(Reply),
     Unpause(Reply),
-    /// The user wants the end: no restart after the next exit, and none that is being waited for.
-    Forsake(Reply),
+    /// No restart after the next exit, and none that is being waited for.
+    Forsake {
+        why: Why,
+        reply: Reply,
+    },
     Rename {
         name: String,
         reply: Reply,
@@ -66,6 +69,17 @@ pub enum Command {
     Health(Health),
 }
 
+/// Why a run is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The user's word counts for the restart policy, now and when the daemon starts again.
+    Stop,
+    /// A start follows: nothing is removed.
+    Restart,
+    /// The daemon goes; what is to run always runs again when it comes back.
+    Shutdown,
+}
+
 /// The task's own things.
 pub struct Keeper {
     inner: Arc<Inner>,
@@ -80,6 +94,8 @@ pub struct Keeper {
     probe: Option<AbortHandle>,
     removal: RemoveOptions,
     removed: bool,
+    /// Why the present run is being ended, if it is.
+    ending: Option<Why>,
 }
 
 /// Makes the task of a container and enters it into the table.
@@ -100,6 +116,7 @@ pub fn spawn(inner: &Arc<Inner>, record: Record) -> Arc<Handle> {
         probe: None,
         removal: RemoveOptions::default(),
         removed: false,
+        ending: None,
     };
     inner.containers.insert(handle.clone());
     tokio::spawn(keeper.run());
@@ -146,8 +163,9 @@ impl Keeper {
             Command::Unpause(reply) => {
                 let _ = reply.send(self.act(Action::Unpause).await);
             }
-            Command::Forsake(reply) => {
-                self.record.stopped = true;
+            Command::Forsake { why, reply } => {
+                self.record.stopped |= why != Why::Shutdown;
+                self.ending = Some(why);
                 let waiting = matches!(self.record.state, State::Restarting(_));
                 let outcome = if waiting { self.act(Action::GiveUp).await } else { Ok(()) };
                 let _ = reply.send(outcome);
@@ -195,11 +213,12 @@ impl Keeper {
         let run = Run {
             code,
             lasted,
-            stopped: self.record.stopped,
+            stopped: self.record.stopped || self.ending.is_some(),
             restarts: self.record.restarts,
             waited: self.record.waited,
         };
-        restart::decide(self.record.host.restart, self.record.host.auto_remove, run)
+        let auto_remove = self.record.host.auto_remove && self.ending != Some(Why::Restart);
+        restart::decide(self.record.host.restart, auto_remove, run)
     }
 
     /// Takes a step and does what it entails, and what that entails.

@@ -31,7 +31,7 @@ impl Keeper {
         if let Err(error) = deleted {
             tracing::warn!(container = id, %error, "the supervisor could not forget a container");
         }
-        self.inner.forget_execs(id);
+        self.inner.end_execs(id);
         self.tell_networks("disconnect");
     }
 
@@ -59,6 +59,7 @@ impl Keeper {
         if let Err(error) = cleared.await {
             tracing::warn!(container = self.record.id, %error, "a folder could not be removed");
         }
+        self.inner.forget_execs(&self.record.id);
         self.inner.containers.remove(&self.record.id, &self.record.name);
         self.removed = true;
         self.publish();
