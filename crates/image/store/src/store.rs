@@ -196,8 +196,18 @@ pub(crate) struct Temporary {
     pub path: PathBuf,
 }
 
+impl Temporary {
+    /// It is wanted after all.
+    pub fn keep(mut self) {
+        self.path = PathBuf::new();
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
+        if self.path.as_os_str().is_empty() {
+            return;
+        }
         if let Err(error) = snapshot::remove_tree(&self.path) {
             tracing::warn!(%error, "a temporary folder stays until the next start");
         }

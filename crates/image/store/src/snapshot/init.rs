@@ -13,7 +13,10 @@ use std::{
         unix::fs::{PermissionsExt, symlink},
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::{
@@ -23,6 +26,8 @@ use rustix::{
     },
     io::Errno,
 };
+
+use spec::digest::ChainId;
 
 use super::{Snapshotter, overlay::open_directory};
 use crate::{Result, archive::walk::is_whiteout, error::Context, layer::Layer};
@@ -48,20 +53,37 @@ const FIXTURES: [(&str, Fixture); 10] = [
     ("etc/mtab", Fixture::Link("/proc/mounts")),
 ];
 
-/// Where a snapshot's folder keeps the layer.
-pub(super) fn folder(snapshot: &Path) -> PathBuf {
-    snapshot.join("init")
+/// The init layer of an image's layers: made once, kept in the folder of the topmost layer and gone with it.
+pub(super) fn folder(snapshotter: &dyn Snapshotter, layers: &[Arc<Layer>], store: &Path) -> Result<PathBuf> {
+    let ids: Vec<_> = layers.iter().map(|layer| layer.id.clone()).collect();
+    let target = match (layers.last(), ChainId::of(&ids)) {
+        (Some(top), Some(chain)) => top.folder.join(format!("init-{}", chain.hex())),
+        _ => store.join("empty").join("init"),
+    };
+    if target.exists() {
+        return Ok(target);
+    }
+    static UNFINISHED: AtomicU64 = AtomicU64::new(0);
+    let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
+    let unfinished = store.join("tmp").join(format!("init-{number}"));
+    make(&Stack::open(snapshotter, layers)?, &unfinished)?;
+    match fs::rename(&unfinished, &target) {
+        // Another container of the image was faster.
+        Err(_) if target.exists() => super::remove_tree(&unfinished)?,
+        result => result.at("rename into place", &target)?,
+    }
+    Ok(target)
 }
 
-/// Makes the layer in a snapshot's folder, and gives its upper directory the attributes of the image's root.
-pub(super) fn make(snapshotter: &dyn Snapshotter, layers: &[Arc<Layer>], snapshot: &Path) -> Result<()> {
-    let roots = layers.iter().map(|l| snapshotter.layer_root(l)).collect::<Result<Vec<_>>>()?;
-    let stack = Stack { layers, roots };
-    if let Some(described) = layers.iter().rposition(|l| !is_implicit(l, "")) {
-        stack.copy_attributes(described, Path::new(""), &snapshot.join("upper"))?;
-    }
-    let target = folder(snapshot);
-    fs::create_dir(&target).at("create", &target)?;
+/// Gives a snapshot's upper directory the attributes of the image's root.
+pub(super) fn copy_root(snapshotter: &dyn Snapshotter, layers: &[Arc<Layer>], upper: &Path) -> Result<()> {
+    let Some(described) = layers.iter().rev().find(|l| !is_implicit(l, "")) else { return Ok(()) };
+    let stack = Stack::open(snapshotter, std::slice::from_ref(described))?;
+    stack.copy_attributes(0, Path::new(""), upper)
+}
+
+fn make(stack: &Stack, target: &Path) -> Result<()> {
+    fs::create_dir(target).at("create", target)?;
     let missing: Vec<_> = FIXTURES.iter().filter(|(path, _)| !stack.may_exist(Path::new(path))).collect();
     let mut directories: BTreeSet<PathBuf> = stack.hidden_directories();
     directories.extend(missing.iter().flat_map(|(path, _)| ancestors(Path::new(path)).skip(1)));
@@ -106,7 +128,12 @@ struct Stack<'a> {
     roots: Vec<OwnedFd>,
 }
 
-impl Stack<'_> {
+impl<'a> Stack<'a> {
+    fn open(snapshotter: &dyn Snapshotter, layers: &'a [Arc<Layer>]) -> Result<Self> {
+        let roots = layers.iter().map(|l| snapshotter.layer_root(l)).collect::<Result<_>>()?;
+        Ok(Stack { layers, roots })
+    }
+
     /// What a layer has under a path; links on the way are an error (`LOOP`): they lead anywhere.
     fn look(&self, index: usize, path: &Path) -> Result<Stat, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };

@@ -31,7 +31,7 @@ use crate::{
     db::{SNAPSHOTS, SnapshotRecord, View, delete, parse, put_json},
     error::Context,
     layer::Layer,
-    store::SnapshotterChoice,
+    store::{SnapshotterChoice, Temporary},
     tree::Tree,
 };
 
@@ -126,6 +126,8 @@ pub(crate) trait Snapshotter: Send + Sync {
 pub(crate) struct Top<'a> {
     /// The snapshot's folder.
     pub folder: &'a Path,
+    /// The image's init layer.
+    pub init: &'a Path,
     pub access: Access,
 }
 
@@ -158,7 +160,9 @@ impl Store {
         if layers.len() > MAX_LAYERS + 1 {
             return Err(Error::TooManyLayers { count: layers.len(), limit: MAX_LAYERS + 1 });
         }
-        let folder = self.temporary()?;
+        if self.inner.db.read()?.bytes(SNAPSHOTS, key)?.is_some() {
+            return Err(Error::SnapshotExists(key.to_owned()));
+        }
         // The lease keeps the layers until the record does.
         let lease = self.ingest()?;
         for layer in layers {
@@ -166,30 +170,32 @@ impl Store {
                 return Err(Error::NoSuchLayer(layer.to_string()));
             }
         }
-        for name in ["upper", "work"] {
-            let path = folder.path.join(name);
-            fs::create_dir(&path).at("create", &path)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).at("set mode of", &path)?;
-        }
+        // Made where it will be: a folder without a record goes at the next start.
+        let path = self.snapshot_folder(key);
+        fs::create_dir(&path).at("create", &path)?;
+        let folder = Temporary { path };
+        let (upper, work) = (folder.path.join("upper"), folder.path.join("work"));
+        fs::create_dir(&upper).at("create", &upper)?;
+        fs::create_dir(&work).at("create", &work)?;
+        fs::set_permissions(&upper, fs::Permissions::from_mode(0o755)).at("set mode of", &upper)?;
         if let Some(size) = options.size {
             quota::limit(&folder.path, size)?;
         }
-        let stack = layers.iter().map(|id| self.layer(id)).collect::<Result<Vec<_>>>()?;
-        init::make(&*self.inner.snapshotter, &stack, &folder.path)?;
-        let target = self.snapshot_folder(key);
+        let stack = self.stack(layers)?;
+        init::folder(&*self.inner.snapshotter, &stack, &self.inner.root)?;
+        init::copy_root(&*self.inner.snapshotter, &stack, &upper)?;
         let record = SnapshotRecord { layers: layers.to_vec(), size: options.size };
-        if self.inner.db.read()?.bytes(SNAPSHOTS, key)?.is_some() {
-            return Err(Error::SnapshotExists(key.to_owned()));
-        }
-        fs::rename(&folder.path, &target).at("rename into place", &target)?;
-        self.inner.db.write("record snapshot", |tx| put_json(tx, SNAPSHOTS, key, &record))
+        self.inner.db.write("record snapshot", |tx| put_json(tx, SNAPSHOTS, key, &record))?;
+        folder.keep();
+        Ok(())
     }
 
     /// The snapshot's root as a detached mount: nothing on the host shows it, it goes when its last user goes.
     pub fn mount(&self, key: &str, access: Access) -> Result<OwnedFd> {
         let layers = self.stack(&self.snapshot(key)?.layers)?;
+        let init = init::folder(&*self.inner.snapshotter, &layers, &self.inner.root)?;
         let folder = self.snapshot_folder(key);
-        self.inner.snapshotter.mount(&layers, Some(Top { folder: &folder, access }))
+        self.inner.snapshotter.mount(&layers, Some(Top { folder: &folder, init: &init, access }))
     }
 
     /// A read-only detached mount of layers without a snapshot.
@@ -199,11 +205,7 @@ impl Store {
 
     /// What the snapshot changes, sorted by path.
     pub fn changes(&self, key: &str) -> Result<Vec<Change>> {
-        let layers = self.stack(&self.snapshot(key)?.layers)?;
-        let below = self
-            .inner
-            .snapshotter
-            .mount(&layers, Some(Top { folder: &self.snapshot_folder(key), access: Access::Below }))?;
+        let below = self.mount(key, Access::Below)?;
         changes::between(&self.upper(key)?, below.as_fd())
     }
 

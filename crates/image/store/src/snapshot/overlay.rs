@@ -121,10 +121,7 @@ pub(super) fn plan(count: usize, top: Option<super::Top>, empty: &Path) -> Plan 
             Access::Below => {}
             Access::ReadOnly => lowers.push(PathOrLayer::Path(top.folder.join("upper"))),
         }
-        let init = super::init::folder(top.folder);
-        if init.is_dir() {
-            lowers.push(PathOrLayer::Path(init));
-        }
+        lowers.push(PathOrLayer::Path(top.init.to_owned()));
     }
     lowers.extend((0..count).rev().map(PathOrLayer::Layer));
     // Overlayfs wants a lower directory, and two where nothing is writable.

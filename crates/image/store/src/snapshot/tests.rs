@@ -522,3 +522,30 @@ fn a_size_limit_holds_or_is_refused() {
         }
     }
 }
+
+/// `cargo test --release -p store -- --ignored --nocapture snapshot_speed`
+#[test]
+#[ignore = "a measurement"]
+fn snapshot_speed() {
+    on_both(|bench| {
+        let ingest = bench.store.ingest().unwrap();
+        let layers: Vec<_> = (0..5).map(|i| bench.layer(&ingest, &tar(&[file(&format!("f{i}"), "x")]))).collect();
+        let mut steps = [std::time::Duration::ZERO; 3];
+        const ROUNDS: u32 = 200;
+        for i in 0..ROUNDS {
+            let key = format!("c{i}");
+            let start = std::time::Instant::now();
+            bench.store.prepare(&key, &layers, PrepareOptions::default()).unwrap();
+            steps[0] += start.elapsed();
+            let start = std::time::Instant::now();
+            let root = bench.store.mount(&key, Access::ReadWrite).unwrap();
+            steps[1] += start.elapsed();
+            drop(root);
+            let start = std::time::Instant::now();
+            bench.store.remove_snapshot(&key).unwrap();
+            steps[2] += start.elapsed();
+        }
+        let [prepare, mount, remove] = steps.map(|s| s / ROUNDS);
+        eprintln!("{}: prepare {prepare:?}, mount {mount:?}, remove {remove:?}", bench.store.snapshotter_name());
+    });
+}
