@@ -55,6 +55,7 @@ fn start(mut flags: Flags) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("the daemon needs root");
     }
+    raise_descriptor_limit();
     let pidfile = flags.pidfile.clone().unwrap_or_else(|| PathBuf::from("/run/sampan.pid"));
     let _pidfile = PidFile::write(&pidfile)?;
     let tls = tls_config(&flags)?;
@@ -183,5 +184,14 @@ async fn wait_for_the_end() -> Result<()> {
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => tracing::info!("SIGHUP: the configuration is read at the start only"),
         }
+    }
+}
+
+/// Every mounted layer and every stream is a descriptor; containers get limits of their own.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
