@@ -55,7 +55,9 @@ fn a_killed_supervisor_is_replaced_and_no_line_is_lost() {
     let supervisors = host.processes(&["supervisor --exec-root"]);
     assert_eq!(supervisors.len(), 1, "{supervisors:?}");
     assert!(host.shell(&format!("kill -9 {}", supervisors[0])).code == 0);
-    host.until("another supervisor", || host.processes(&["supervisor --exec-root"]).iter().any(|pid| *pid != supervisors[0]));
+    host.until("another supervisor", || {
+        host.processes(&["supervisor --exec-root"]).iter().any(|pid| *pid != supervisors[0])
+    });
     let before = host.docker(["logs", "ctr"]).out.lines().count();
     host.until("the log goes on", || host.docker(["logs", "ctr"]).out.lines().count() > before + 20);
     assert_eq!(host.inspect("ctr")["State"]["Pid"], pid);

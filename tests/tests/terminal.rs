@@ -1,7 +1,7 @@
 //! Interactive containers: a terminal that works, its size, signals, detach keys. `script` gives the client its terminal.
 
-use e2e::{Said, Sandbox, run_with_input};
-use std::process::Command;
+use e2e::{Said, Sandbox};
+use std::process::{Command, Stdio};
 
 /// Runs a client on a terminal of its own with `typed` on it.
 fn on_terminal(host: &Sandbox, line: &str, typed: &str) -> Said {
@@ -9,11 +9,14 @@ fn on_terminal(host: &Sandbox, line: &str, typed: &str) -> Said {
     command
         .args(["-qefc", line, "/dev/null"])
         .env("DOCKER_HOST", format!("unix://{}", host.path("docker.sock").display()));
-    // typed slowly enough for the session to stand before the input ends
+    // Typed only once the client has made its terminal raw: before that, the terminal itself would take some keys.
     let mut feeder = Command::new("sh");
-    feeder.args(["-c", &format!("sleep 1; printf '{typed}'; sleep 1")]);
-    let typed = feeder.output().expect("sh").stdout;
-    run_with_input(command, &typed)
+    feeder.args(["-c", &format!("sleep 2; printf '{typed}'; sleep 1")]).stdout(Stdio::piped());
+    let mut feeder = feeder.spawn().expect("sh");
+    command.stdin(feeder.stdout.take().expect("piped"));
+    let said = Said::of(command.output().expect("script"));
+    feeder.wait().expect("wait");
+    said
 }
 
 fn clients() -> [String; 2] {
@@ -59,7 +62,7 @@ fn signals_to_the_client_reach_the_process() {
         let mut child = Command::new(&client)
             .args(["run", "--rm", "box:1", "sh", "-c", line])
             .env("DOCKER_HOST", format!("unix://{}", host.path("docker.sock").display()))
-            .stdout(std::process::Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("a client");
         let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
