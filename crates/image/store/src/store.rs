@@ -94,6 +94,7 @@ impl Store {
         store.drop_stray_snapshots()?;
         store.drop_stray_volumes()?;
         store.collect()?;
+        store.make_init_layer(&[])?;
         Ok(store)
     }
 

@@ -123,7 +123,12 @@ impl Ingest {
         if config.rootfs.diff_ids.len() > limit {
             return Err(Error::TooManyLayers { count: config.rootfs.diff_ids.len(), limit });
         }
-        self.store.record_image(&image, &config)
+        let image = self.store.record_image(&image, &config)?;
+        // Now rather than when the first container waits for it.
+        if let Err(error) = self.store.make_init_layer(&image.layers) {
+            tracing::warn!(image = %image.id, %error, "the first container will try again");
+        }
+        Ok(image)
     }
 
     fn leased(&self) -> MutexGuard<'_, Vec<DiffId>> {

@@ -250,6 +250,11 @@ impl Store {
         Ok(self.snapshot(key)?.layers)
     }
 
+    /// Makes the layer that containers of these layers share below their writable ones.
+    pub(crate) fn make_init_layer(&self, layers: &[DiffId]) -> Result<()> {
+        init::folder(&*self.inner.snapshotter, &self.stack(layers)?, &self.inner.root).map(drop)
+    }
+
     fn snapshot(&self, key: &str) -> Result<SnapshotRecord> {
         let view: View = self.inner.db.read()?;
         view.get(SNAPSHOTS, key)?.ok_or_else(|| Error::NoSuchSnapshot(key.to_owned()))
