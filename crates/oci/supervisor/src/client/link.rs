@@ -95,7 +95,11 @@ impl Shared {
             let mut links = self.link.subscribe();
             let link = links.wait_for(Option::is_some).await;
             let link = link.ok().and_then(|link| link.clone()).ok_or(Error::Lost)?;
-            self.call_on(&link, request, fds).await
+            let answer = self.call_on(&link, request, fds).await;
+            if let Err(Error::Lost) = answer {
+                self.withdraw(&link);
+            }
+            answer
         };
         match patience {
             None => asking.await,
@@ -200,6 +204,17 @@ impl Shared {
             Reply::Hello { program, .. } => current.is_some_and(|current| current != program),
             Reply::Done | Reply::Created { .. } => false,
         })
+    }
+
+    /// Lets no more calls through a connection that is dead, so that whoever asks again asks the next supervisor.
+    fn withdraw(&self, link: &Link) {
+        self.link.send_if_modified(|current| {
+            let dead = current.as_ref().is_some_and(|current| current.epoch == link.epoch);
+            if dead {
+                *current = None;
+            }
+            dead
+        });
     }
 
     async fn call_on(&self, link: &Link, request: Request, fds: Vec<OwnedFd>) -> Answer {
@@ -357,9 +372,9 @@ async fn listen(shared: Weak<Shared>, link: Arc<Link>) {
         state.replacing |= replace_it;
         (std::mem::take(&mut state.calls), replace_it)
     };
+    strong.withdraw(&link);
     drop(calls);
     if replace_it {
-        strong.link.send_replace(None);
         tokio::spawn(replace(shared));
     }
 }

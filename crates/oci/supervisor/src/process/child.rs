@@ -278,14 +278,12 @@ impl Supervisor {
         let Stage::Ending { since, at, status: Some(status), .. } = child.stage else {
             return;
         };
-        let first = since.elapsed() < DRAIN && !give_up;
-        child.stdio.drain(give_up, &mut self.scratch);
+        // Its status may have come later than that already.
+        let close = give_up || since.elapsed() >= DRAIN;
+        child.stdio.drain(close, &mut self.scratch);
         if !child.stdio.ended() {
             child.poll_output(id, &self.poll);
-            if first {
-                self.after(DRAIN, Timer::Drain(id));
-            }
-            return;
+            return self.after(DRAIN, Timer::Drain(id));
         }
         let oom = child.key.exec.is_none() && {
             let kills = Cgroup::open(&self.hierarchy, &child.cgroup).and_then(|g| g.oom_kills());
