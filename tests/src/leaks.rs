@@ -30,8 +30,23 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Takes stock of a sandbox.
+    /// Takes stock of a sandbox, once what is made at the first use has been made and everything has come to rest.
     pub fn of(sandbox: &Sandbox) -> Self {
+        if sandbox.docker(["images", "-q", "box:1"]).out.trim() != "" {
+            sandbox.docker(["run", "--rm", "box:1", "true"]).ok();
+        }
+        let start = Instant::now();
+        let (mut last, mut same) = (Inventory::now(sandbox), 0);
+        while same < 3 && start.elapsed() < SETTLE {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = Inventory::now(sandbox);
+            same = if now == last { same + 1 } else { 0 };
+            last = now;
+        }
+        last
+    }
+
+    fn now(sandbox: &Sandbox) -> Self {
         let instance = instance(sandbox);
         let mut pids = sandbox.processes(&[]);
         pids.extend(contained(&instance));
@@ -66,7 +81,7 @@ impl Inventory {
     pub fn is_back(&self, sandbox: &Sandbox) {
         let start = Instant::now();
         loop {
-            let now = Inventory::of(sandbox);
+            let now = Inventory::now(sandbox);
             if now == *self {
                 return;
             }
