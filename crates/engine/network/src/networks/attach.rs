@@ -18,7 +18,10 @@ impl Networks {
     /// Puts a sandbox on a network. On failure nothing is left of the attempt but the sandbox itself.
     pub fn attach(&self, request: AttachRequest<'_>) -> Result<Endpoint> {
         let network = self.find(&request.network)?;
-        let mut endpoint = self.claim(&network, &request)?;
+        let mut endpoint = self.claim(&network, &request).inspect_err(|_| {
+            // the socket that was kept from preparing the sandbox would keep its namespace alive
+            let _ = lock(&self.inner.handed_out).take_back(request.netns, &network.id);
+        })?;
         if network.driver != Driver::Bridge {
             return Ok(endpoint);
         }
