@@ -133,10 +133,8 @@ pub async fn connect(
                 return std::future::pending().await;
             }
         }
-        if once {
-            if let Err(error) = input.close().await {
-                tracing::debug!(%error, "the input of a process was closed already");
-            }
+        if once && let Err(error) = input.close().await {
+            tracing::debug!(%error, "the input of a process was closed already");
         }
         std::future::pending::<()>().await;
     });

@@ -266,7 +266,6 @@ fn health(check: &HealthConfig) -> Healthcheck {
         start_period: nanos(check.start_period),
         start_interval: nanos(check.start_interval),
         retries: check.retries.into(),
-        ..Healthcheck::default()
     }
 }
 

@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn a_process_is_shown_in_columns() {
         let stat = "42 (my (odd) name) S 1 42 42 34817 42 4194304 1 0 0 0 150 50 0 0 20 0 3 0 1000 8192000 100 0";
-        let process = Process::parse(stat, "Name:\tx\nUid:\t33\t33\t33\t33\n", b"sleep\0100\0").unwrap();
+        let process = Process::parse(stat, "Name:\tx\nUid:\t33\t33\t33\t33\n", b"sleep\x00100\x00").unwrap();
         let host = Host { passwd: "www:x:33:33::/:/bin/sh\n".into(), boot: 0, now: 110, memory: 1 << 30 };
         let row: Vec<_> = FULL.iter().map(|it| cell(*it, &process, &host)).collect();
         assert_eq!(row, ["www", "42", "1", "2", "00:00", "pts/1", "00:00:02", "sleep 100"]);

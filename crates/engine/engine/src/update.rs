@@ -70,7 +70,7 @@ impl Engine {
             return Err(cannot(Error::internal("container is marked for removal and cannot be \"update\"")));
         }
         let warnings = check(&record.host.resources, &update, &self.inner.facts).map_err(cannot)?;
-        handle.ask(|reply| Command::Update { update, reply }).await?;
+        handle.ask(|reply| Command::Update { update: Box::new(update), reply }).await?;
         Ok(warnings)
     }
 }

@@ -26,7 +26,7 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub(crate) enum Command {
     #[command(flatten)]
-    Verb(Verb),
+    Verb(Box<Verb>),
     /// Build an image from a Dockerfile
     Build(build::Build),
     /// Get real time events from the server
@@ -140,7 +140,7 @@ pub(crate) enum Container {
     /// Remove all stopped containers
     Prune(system::Prune),
     #[command(flatten)]
-    Verb(Verb),
+    Verb(Box<Verb>),
 }
 
 #[derive(Subcommand)]
@@ -173,7 +173,7 @@ pub(crate) enum Image {
 /// Carries out one command.
 pub(crate) async fn run(command: Command, client: Client) -> Outcome {
     match command {
-        Command::Verb(verb) => run_verb(verb, client).await,
+        Command::Verb(verb) => run_verb(*verb, client).await,
         Command::Build(command) => build::build(command, client).await,
         Command::Events(command) => events::events(command, client).await,
         Command::History(command) => images::history(command, client).await,
@@ -195,7 +195,7 @@ pub(crate) async fn run(command: Command, client: Client) -> Outcome {
             Container::Ls(command) => list::ps(command, client).await,
             Container::Inspect(command) => inspect::typed(command, client, "containers").await,
             Container::Prune(command) => system::prune_one(command, client, "containers").await,
-            Container::Verb(verb) => run_verb(verb, client).await,
+            Container::Verb(verb) => run_verb(*verb, client).await,
         },
         Command::Image(command) => image(command, client).await,
         Command::Network(command) => networks::network(command, client).await,

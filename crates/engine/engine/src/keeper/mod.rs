@@ -45,7 +45,7 @@ pub enum Command {
         reply: Reply,
     },
     Update {
-        update: UpdateSpec,
+        update: Box<UpdateSpec>,
         reply: Reply,
     },
     Remove {
@@ -174,7 +174,7 @@ impl Keeper {
                 let _ = reply.send(self.rename(name).await);
             }
             Command::Update { update, reply } => {
-                let _ = reply.send(self.update(update).await);
+                let _ = reply.send(self.update(*update).await);
             }
             Command::Remove { options, reply } => {
                 self.removal = options;
