@@ -56,8 +56,12 @@ impl Engine {
     pub async fn kill(&self, container: &str, signal: &str) -> Result<()> {
         let signal = if signal.is_empty() { signals::KILL } else { signals::parse(signal)? };
         let handle = self.inner.containers.find(container)?;
-        let record = handle.record();
         let cannot = |error: Error| error.prefixed(&format!("cannot kill container: {container}: "));
+        let mut record = handle.record();
+        if !record.state.is_live() {
+            handle.ask(Command::Settle).await.map_err(cannot)?;
+            record = handle.record();
+        }
         let stops = match record.config.stop_signal.as_str() {
             "" => true,
             own => signal == signals::KILL || signals::parse(own).is_ok_and(|own| own == signal),

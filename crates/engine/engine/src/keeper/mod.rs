@@ -33,6 +33,8 @@ type Reply = oneshot::Sender<Result<()>>;
 /// What the task can be asked.
 pub enum Command {
     Start(Reply),
+    /// Answers when whatever was asked before is done: a container may be seen to run before its start is.
+    Settle(Reply),
     Pause(Reply),
     Unpause(Reply),
     /// No restart after the next exit, and none that is being waited for.
@@ -162,6 +164,9 @@ impl Keeper {
             }
             Command::Unpause(reply) => {
                 let _ = reply.send(self.act(Action::Unpause).await);
+            }
+            Command::Settle(reply) => {
+                let _ = reply.send(Ok(()));
             }
             Command::Forsake { why, reply } => {
                 self.record.stopped |= why != Why::Shutdown;
