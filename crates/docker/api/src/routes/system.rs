@@ -44,6 +44,7 @@ pub async fn version(call: Call) -> Answer {
         ("Arch", architecture()),
         ("Os", "linux"),
         ("KernelVersion", &kernel_version),
+        ("Experimental", "false"),
     ];
     let details: BTreeMap<_, _> =
         details.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

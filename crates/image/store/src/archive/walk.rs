@@ -13,7 +13,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, lgetxattr, llistxattr, major, minor, openat, readlinkat, statat},
+    fs::{
+        AtFlags, Dir, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags, lgetxattr, llistxattr, major, minor,
+        openat, readlinkat, statat, statx,
+    },
     io::Errno,
 };
 
@@ -50,10 +53,18 @@ pub(crate) fn walk(root: BorrowedFd, visit: &mut dyn FnMut(&Item) -> Result<()>)
     let stat = statat(root, ".", AtFlags::SYMLINK_NOFOLLOW).at("look at", ".")?;
     visit(&Item { parent: root, name: OsStr::new("."), path: PathBuf::new(), stat })?;
     let start = open_dir(root, OsStr::new(".")).at("open", ".")?;
-    descend(&start, Path::new(""), 0, visit)
+    descend(&start, Path::new(""), 0, &mut |item| visit(item).map(|()| Below::Enter))
 }
 
-fn descend(directory: &OwnedFd, path: &Path, depth: usize, visit: &mut dyn FnMut(&Item) -> Result<()>) -> Result<()> {
+/// Whether a walk goes into a directory that it met.
+enum Below {
+    Enter,
+    Skip,
+}
+
+type Visit<'a> = &'a mut dyn FnMut(&Item) -> Result<Below>;
+
+fn descend(directory: &OwnedFd, path: &Path, depth: usize, visit: Visit) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(std::io::Error::from(Errno::NAMETOOLONG)).at("walk (directories are nested too deeply)", path);
     }
@@ -64,8 +75,8 @@ fn descend(directory: &OwnedFd, path: &Path, depth: usize, visit: &mut dyn FnMut
             result => result.at("look at", &child_path)?,
         };
         let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        visit(&Item { parent: directory.as_fd(), name: &name, path: child_path.clone(), stat })?;
-        if is_directory {
+        let below = visit(&Item { parent: directory.as_fd(), name: &name, path: child_path.clone(), stat })?;
+        if is_directory && matches!(below, Below::Enter) {
             match open_dir(directory.as_fd(), &name) {
                 Err(Errno::NOENT) => {}
                 result => descend(&result.at("open", &child_path)?, &child_path, depth + 1, visit)?,
@@ -209,16 +220,35 @@ fn xattrs(item: &Item) -> Result<Xattrs> {
     Ok(found)
 }
 
-/// Writes a whole root file system, without an entry for the root itself.
+/// Writes a whole root file system, without an entry for the root itself. What is mounted in it (a running container's `/proc`, its volumes)
+/// is not part of it: the place is there, empty.
 pub(crate) fn write_root(root: BorrowedFd, stream: impl Write) -> Result<()> {
     let mut writer = TreeWriter::new(stream);
-    walk(root, &mut |item: &Item| {
-        if !item.path.as_os_str().is_empty() {
-            writer.item(item, item.path.as_os_str().as_bytes())?;
+    let start = open_dir(root, OsStr::new(".")).at("open", ".")?;
+    descend(&start, Path::new(""), 0, &mut |item: &Item| {
+        let name = item.path.as_os_str().as_bytes();
+        if !is_mount(item)? {
+            writer.item(item, name)?;
+            return Ok(Below::Enter);
         }
-        Ok(())
+        let header = match item.file_type() {
+            FileType::Directory => EntryHeader { path: name.to_vec(), ..EntryHeader::directory("") },
+            _ => EntryHeader { path: name.to_vec(), ..EntryHeader::file("", 0) },
+        };
+        writer.empty(&header)?;
+        Ok(Below::Skip)
     })?;
     writer.finish().map(drop)
+}
+
+/// Whether something is mounted exactly there.
+fn is_mount(item: &Item) -> Result<bool> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match statx(item.parent, item.name, flags, StatxFlags::empty()) {
+        Ok(found) => Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno).at("look at", &item.path),
+    }
 }
 
 /// Writes an overlay's upper directory as a layer: whiteouts and opaque directories in the OCI way.
