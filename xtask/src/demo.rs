@@ -22,10 +22,10 @@ pub(crate) fn demo() -> Result<()> {
 
 /// A real Debian, made once by mmdebstrap from the mirror that this machine is configured with.
 pub(crate) fn debian_rootfs() -> Result<PathBuf> {
-    let path = PathBuf::from("target/debian-12.tar");
+    let path = PathBuf::from("target/demo-debian-12.tar");
     if !path.exists() {
-        let part = "target/debian-12.part.tar";
-        run("mmdebstrap", &["--variant=minbase", "--include=python3-minimal,procps", "bookworm", part])?;
+        let part = "target/demo-debian-12.part.tar";
+        run("mmdebstrap", &["--variant=minbase", "--include=busybox-static,procps", "bookworm", part])?;
         std::fs::rename(part, &path)?;
     }
     Ok(std::path::absolute(path)?)
@@ -72,13 +72,12 @@ impl Daemon {
     /// The walk itself; every step must succeed.
     fn walk(&self, rootfs: &Path) -> Result<()> {
         let archive = rootfs.to_string_lossy();
-        let server = "import http.server as h; h.HTTPServer(('',80), h.SimpleHTTPRequestHandler).serve_forever()";
         self.show(&["import", &archive, "debian:12"])?;
         self.show(&["run", "--rm", "debian:12", "cat", "/etc/debian_version"])?;
         let limits = ["--memory", "64m", "--cpus", "0.5", "--pids-limit", "50"];
         let mut serve = vec!["run", "-d", "--name", "web", "-p", "127.0.0.1:18080:80", "-w", "/etc"];
         serve.extend(limits);
-        serve.extend(["debian:12", "python3", "-c", server]);
+        serve.extend(["debian:12", "busybox", "httpd", "-f", "-p", "80", "-h", "/etc"]);
         self.show(&serve)?;
         self.page("http://127.0.0.1:18080/debian_version")?;
         self.show(&["ps"])?;
