@@ -18,12 +18,19 @@ const LAYERS: &[&str] = &[
     "docker-types",
     "docker-api",
     "docker-cli",
+    "k8s-types",
+    "k8s-store",
+    "k8s-apiserver",
+    "k8s-controllers",
     "sampan",
 ];
 /// Allowed by the list and forbidden all the same, with the reason.
 const FENCES: &[(&str, &str, &str)] = &[
     ("docker-cli", "engine", "the client speaks only the Engine API"),
     ("engine", "docker-types", "the engine knows neither HTTP nor Docker"),
+    ("k8s-store", "k8s-types", "the store keeps bytes and knows no kind"),
+    ("k8s-controllers", "k8s-apiserver", "a controller talks through the API, whoever serves it"),
+    ("k8s-controllers", "k8s-store", "a controller talks through the API, whoever serves it"),
     ("cgroup", "spec", "control groups do not know the runtime specification"),
     ("spec", "sys", "specifications are data"),
 ];

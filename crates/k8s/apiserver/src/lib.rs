@@ -1,0 +1,1 @@
+//! The Kubernetes API over HTTPS: one registry that serves every kind, with admission, discovery and access control.

@@ -1,0 +1,1 @@
+//! Controllers of the cluster; each talks only through the API.

@@ -1,0 +1,1 @@
+//! Revisioned keys with watches, on an embedded log or on etcd.
