@@ -1,1 +1,7 @@
 //! The kinds of Kubernetes as a table, and what is done to objects: decode, default, validate, patch, select. No input or output.
+//!
+//! Objects are `serde_json::Value`; what clients see of errors is [`status::ApiError`].
+
+pub mod field;
+pub mod object;
+pub mod status;
