@@ -2,6 +2,9 @@
 //!
 //! Objects are `serde_json::Value`; what clients see of errors is [`status::ApiError`].
 
+pub mod codec;
 pub mod field;
 pub mod object;
+pub mod openapi;
+pub mod schema;
 pub mod status;
