@@ -1,0 +1,59 @@
+//! What the server is told at its start, and why it may fail to open.
+
+use std::path::PathBuf;
+
+/// What the server is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of everything that is kept: store, keys, admin kubeconfig.
+    pub dir: PathBuf,
+    /// `etcd=https://...`; none is the embedded store.
+    pub datastore: Option<String>,
+    /// Where services get their addresses, the first family first.
+    pub service_cidrs: Vec<String>,
+    /// Ports of services of type NodePort, first and last.
+    pub node_ports: (u16, u16),
+    /// Domain of the cluster.
+    pub cluster_domain: String,
+    /// Further names and addresses for the serving certificate.
+    pub names: Vec<String>,
+    /// What `/version` says after the `+` of gitVersion.
+    pub build: String,
+}
+
+impl Config {
+    /// Defaults over a folder.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            datastore: None,
+            service_cidrs: vec!["10.96.0.0/12".to_owned()],
+            node_ports: (30000, 32767),
+            cluster_domain: "cluster.local".to_owned(),
+            names: Vec::new(),
+            build: "sampan".to_owned(),
+        }
+    }
+}
+
+/// Why the server did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made or read.
+    #[error("cannot use {path}: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store does not open.
+    #[error("cannot open the store: {0}")]
+    Store(String),
+    /// Keys and certificates cannot be made or read.
+    #[error("cannot prepare certificates: {0}")]
+    Pki(String),
+    /// The first objects cannot be written.
+    #[error("cannot create what every cluster has: {0}")]
+    Bootstrap(String),
+}
