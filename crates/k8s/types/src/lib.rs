@@ -4,7 +4,9 @@
 
 pub mod codec;
 pub mod field;
+pub mod kinds;
 pub mod object;
 pub mod openapi;
+pub mod policy;
 pub mod schema;
 pub mod status;
