@@ -1,5 +1,7 @@
 //! The seam to access control: what is asked, as attributes, and what is answered.
 
+use std::sync::Arc;
+
 use crate::Identity;
 
 /// What a request wants to do.
@@ -47,7 +49,7 @@ pub struct Resource<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Allowed, for this reason.
-    Allow(String),
+    Allow(Arc<str>),
     /// Refused; the reason may be empty.
     Deny(String),
 }
