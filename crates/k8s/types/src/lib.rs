@@ -5,8 +5,11 @@
 pub mod codec;
 pub mod field;
 pub mod kinds;
+pub mod names;
 pub mod object;
 pub mod openapi;
 pub mod policy;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod status;
