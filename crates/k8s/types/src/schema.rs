@@ -4,8 +4,11 @@
 //! time, and its names are slices of the program itself. A custom resource builds the same [`Resource`] and [`Type`] at run time, so that what walks an
 //! object (decoding, pruning, defaulting, patches, field ownership) does not tell them apart.
 
+mod parse;
 mod resource;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod types;
 

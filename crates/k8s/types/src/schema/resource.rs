@@ -29,6 +29,8 @@ pub struct Resource {
     pub subresources: Vec<Subresource>,
     /// The fields that field selectors may name beside `metadata.name` and `metadata.namespace`, such as `spec.nodeName`.
     pub selectable: Vec<Text>,
+    /// The group in which its objects are stored; another one only for `events.k8s.io`, whose objects are those of the core.
+    pub storage_group: Text,
     /// The version in which its objects are stored.
     pub storage_version: Text,
     /// What its objects are.

@@ -1,6 +1,7 @@
 //! What objects are made of: types, structs, fields, and how each is merged.
 
 use super::Text;
+use super::parse::{self, Source};
 use serde_json::Value;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -225,18 +226,25 @@ impl std::fmt::Debug for StructRef {
 
 /// A struct of the built-in table before and after it was looked at.
 pub struct LazyStruct {
+    source: Source,
     parsed: OnceLock<Struct>,
-    parse: Box<dyn Fn() -> Struct + Send + Sync>,
 }
 
 impl LazyStruct {
-    #[expect(dead_code, reason = "the table comes next")]
-    pub(super) fn new(parse: impl Fn() -> Struct + Send + Sync + 'static) -> Self {
-        LazyStruct { parsed: OnceLock::new(), parse: Box::new(parse) }
+    pub(super) fn new(source: Source) -> Self {
+        LazyStruct { source, parsed: OnceLock::new() }
+    }
+
+    /// Whether it is a kind, without parsing it.
+    pub(super) fn is_kind(&self) -> bool {
+        match self.source {
+            Source::Text { head, .. } => head.starts_with("kind "),
+            Source::ListOf { .. } => true,
+        }
     }
 
     fn get(&self) -> &Struct {
-        self.parsed.get_or_init(&self.parse)
+        self.parsed.get_or_init(|| parse::body(&self.source))
     }
 }
 
