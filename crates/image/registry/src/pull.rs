@@ -158,6 +158,7 @@ impl Client {
             repo_digest: Some((reference.repository(), chosen.top)),
             manifest: Some(chosen.manifest_bytes.to_vec()),
             distribution: distribution.collect(),
+            starts: Vec::new(),
             parent: None,
         };
         drop((session, chosen.manifest));

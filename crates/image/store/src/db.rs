@@ -27,12 +27,15 @@ pub(crate) const MANIFESTS: Table = TableDefinition::new("store.manifests");
 pub(crate) const DISTRIBUTIONS: Table = TableDefinition::new("store.distributions");
 /// Digest of a blob -> diff id of the layer it was.
 pub(crate) const BLOBS: Table = TableDefinition::new("store.blobs");
+/// Size and digest of the first bytes of a file of an image archive -> diff id of the layer it was.
+pub(crate) const STARTS: Table = TableDefinition::new("store.starts");
 /// Snapshot key -> [`SnapshotRecord`].
 pub(crate) const SNAPSHOTS: Table = TableDefinition::new("store.snapshots");
 /// Volume name -> [`crate::Volume`].
 pub(crate) const VOLUMES: Table = TableDefinition::new("store.volumes");
 
-const ALL: [Table; 9] = [BLOBS, IMAGES, CONFIGS, TAGS, DIGESTS, MANIFESTS, DISTRIBUTIONS, SNAPSHOTS, VOLUMES];
+const ALL: [Table; 10] =
+    [BLOBS, IMAGES, CONFIGS, TAGS, DIGESTS, MANIFESTS, DISTRIBUTIONS, STARTS, SNAPSHOTS, VOLUMES];
 
 /// What is known of an image beside its configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -2,11 +2,15 @@
 //!
 //! The archive's table of contents may stand at its end, so what a file is, is seen from its first bytes: JSON is kept,
 //! everything else is brought in as a layer while it streams by. A layer whose file name is a digest that is here
-//! already is skipped unread. Afterwards the tables say which images there are; what they do not name goes again.
+//! already is skipped unread. One that only begins like a layer that came before is put aside: where the image's
+//! configuration asks for the layer that is here, it is never read, else it is brought in then. Afterwards the tables
+//! say which images there are; what they do not name goes again.
 
 use std::{
     collections::HashMap,
-    io::{Cursor, Read},
+    fs::File,
+    io::{self, Cursor, Read, Seek, Write},
+    sync::Arc,
 };
 
 use spec::digest::{DiffId, Digest};
@@ -14,7 +18,9 @@ use spec::digest::{DiffId, Digest};
 use super::{Loaded, manifests};
 use crate::{
     Distribution, Error, Ingest, LayerSource, Result, Store,
+    error::Context,
     ingest::{decompress, stream_failed},
+    store::Temporary,
     tar::{Entry, EntryKind, Reader},
     tree::clean,
 };
@@ -23,6 +29,9 @@ use crate::{
 const MAX_TEXT: u64 = 4 << 20;
 const MAX_TEXTS: u64 = 128 << 20;
 const WHAT: &str = "image archive";
+/// Bytes that tell whether a file is a layer, and bytes by which one that came before is known again.
+const MAGIC: u64 = 512;
+const START: u64 = 64 << 10;
 
 /// What the archive turned out to hold, by path.
 pub(super) struct Contents {
@@ -40,6 +49,16 @@ pub(super) struct LayerFound {
     pub diff_id: DiffId,
     /// Its blob, where the file's name is a digest.
     pub blob: Option<Distribution>,
+    /// What it begins with, to be known again by.
+    pub start: Option<String>,
+    /// Its bytes, where it only seems to be the layer.
+    unread: Option<Arc<Aside>>,
+}
+
+/// A layer put aside unread; gone when it is dropped.
+struct Aside {
+    file: File,
+    _folder: Temporary,
 }
 
 impl Store {
@@ -91,7 +110,7 @@ impl Contents {
     ) -> Result<()> {
         let failed = |source| stream_failed(WHAT, source);
         let mut start = Vec::new();
-        data.take(512).read_to_end(&mut start).map_err(failed)?;
+        data.take(MAGIC).read_to_end(&mut start).map_err(failed)?;
         if !looks_like_layer(&start) && size <= MAX_TEXT {
             self.text_bytes += size;
             if self.text_bytes > MAX_TEXTS {
@@ -102,17 +121,23 @@ impl Contents {
             return Ok(());
         }
         let digest = blob_digest(&path);
+        let blob = digest.clone().map(|d| distribution(&start, d, size));
         if let Some(diff_id) = digest.as_ref().map(|d| known(store, ingest, d)).transpose()?.flatten() {
-            let found = LayerFound { diff_id, blob: digest.map(|d| distribution(&start, d, size)) };
-            self.layers.insert(path, found);
+            self.layers.insert(path, LayerFound { diff_id, blob, start: None, unread: None });
             return Ok(());
         }
-        let name = format!("layer {path:?}");
-        let source = LayerSource { digest: digest.clone(), name, ..LayerSource::default() };
-        let blob = digest.map(|d| distribution(&start, d, size));
-        match ingest.layer(&source, Cursor::new(start).chain(data)) {
+        data.take(START - MAGIC).read_to_end(&mut start).map_err(failed)?;
+        let key = (size > START).then(|| format!("{size} {}", Digest::of(&start)));
+        let mut data = Cursor::new(start).chain(data);
+        if let Some(diff_id) = key.as_deref().map(|key| store.layer_of_start(key)).transpose()?.flatten() {
+            let unread = Some(Arc::new(Aside::new(store, &mut data)?));
+            self.layers.insert(path, LayerFound { diff_id, blob, start: key, unread });
+            return Ok(());
+        }
+        let source = LayerSource { digest, name: format!("layer {path:?}"), ..LayerSource::default() };
+        match ingest.layer(&source, data) {
             Ok(diff_id) => {
-                self.layers.insert(path, LayerFound { diff_id, blob });
+                self.layers.insert(path, LayerFound { diff_id, blob, start: key, unread: None });
             }
             Err(error @ (Error::Io { .. } | Error::Stream { .. } | Error::Database { .. })) => return Err(error),
             Err(error) => {
@@ -139,15 +164,43 @@ impl Contents {
         self.texts.get(self.real(path)).map(Vec::as_slice)
     }
 
-    /// A layer that a table names.
-    pub fn layer(&mut self, path: &str) -> Result<LayerFound> {
+    /// A layer that a table names, and of which the configuration says that it is `expected`.
+    pub fn layer(&mut self, path: &str, expected: &DiffId, ingest: &Ingest) -> Result<LayerFound> {
         let real = self.real(path).to_owned();
-        if let Some(found) = self.layers.get(&real) {
+        let Some(found) = self.layers.get_mut(&real) else {
+            return Err(match self.failed.remove(&real) {
+                Some(error) => error,
+                None => Error::ImageArchive { path: path.to_owned(), problem: "layer is not in the archive" },
+            });
+        };
+        let Some(aside) = found.unread.take() else { return Ok(found.clone()) };
+        if found.diff_id == *expected && ingest.has_layer(expected)? {
+            // Another image of the archive may still say something else of it.
+            found.unread = Some(aside);
             return Ok(found.clone());
         }
-        match self.failed.remove(&real) {
-            Some(error) => Err(error),
-            None => Err(Error::ImageArchive { path: path.to_owned(), problem: "layer is not in the archive" }),
+        let digest = found.blob.as_ref().map(|blob| blob.digest.clone());
+        let source = LayerSource { digest, name: format!("layer {real:?}"), ..LayerSource::default() };
+        let mut file = &aside.file;
+        file.rewind().map_err(|source| stream_failed(WHAT, source))?;
+        found.diff_id = ingest.layer(&source, file)?;
+        Ok(found.clone())
+    }
+}
+
+impl Aside {
+    fn new(store: &Store, data: &mut impl Read) -> Result<Aside> {
+        let folder = store.temporary()?;
+        let path = folder.path.join("aside");
+        let mut file = File::options().read(true).write(true).create_new(true).open(&path).at("create", &path)?;
+        let mut piece = vec![0; 1 << 18];
+        loop {
+            match data.read(&mut piece) {
+                Ok(0) => return Ok(Aside { file, _folder: folder }),
+                Ok(length) => file.write_all(&piece[..length]).at("write", &path)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(stream_failed(WHAT, source)),
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn commit(ingest: &Ingest, mut contents: Contents) -> Result<Vec<Load
     } else {
         return Err(Error::ImageArchive { path: "manifest.json".to_owned(), problem: "no table of contents" });
     };
-    let commits = described.into_iter().map(|image| check(&mut contents, image)).collect::<Result<Vec<_>>>()?;
+    let commits = described.into_iter().map(|image| check(&mut contents, image, ingest)).collect::<Result<Vec<_>>>()?;
     let mut loaded = Vec::new();
     for commit in commits {
         let names: Vec<String> = commit.names.iter().map(Reference::familiar).collect();
@@ -130,7 +130,7 @@ fn verify(path: &str, expected: &Digest, bytes: &[u8]) -> Result<()> {
 }
 
 /// The image's configuration and layers agree with each other.
-fn check(contents: &mut Contents, image: Described) -> Result<ImageCommit> {
+fn check(contents: &mut Contents, image: Described, ingest: &Ingest) -> Result<ImageCommit> {
     let path = image.config;
     let Some(config) = contents.text(&path).map(<[u8]>::to_vec) else {
         return Err(Error::ImageArchive { path, problem: "image configuration is not in the archive" });
@@ -144,15 +144,16 @@ fn check(contents: &mut Contents, image: Described) -> Result<ImageCommit> {
         let problem = format!("expected {}, got {}", expected.len(), image.layers.len());
         return Err(Error::Config { what: "manifest, layers length mismatch".to_owned(), problem });
     }
-    let mut blobs = Vec::new();
+    let (mut blobs, mut starts) = (Vec::new(), Vec::new());
     for (i, (expected, path)) in expected.iter().zip(&image.layers).enumerate() {
-        let found = contents.layer(path)?;
+        let found = contents.layer(path, expected, ingest)?;
         if found.diff_id != *expected {
             let problem = format!("expected {:?}, got {:?}", expected.to_string(), found.diff_id.to_string());
             return Err(Error::Config { what: format!("diffID for layer {i}"), problem });
         }
         blobs.extend(found.blob);
+        starts.extend(found.start.map(|start| (start, found.diff_id)));
     }
     let distribution = if blobs.len() == expected.len() { blobs } else { Vec::new() };
-    Ok(ImageCommit { config, names: image.names, distribution, ..ImageCommit::default() })
+    Ok(ImageCommit { config, names: image.names, distribution, starts, ..ImageCommit::default() })
 }

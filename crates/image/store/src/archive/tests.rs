@@ -85,6 +85,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn stored(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 fn one(path: &str, kind: EntryKind) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     writer.empty(&EntryHeader { kind, ..EntryHeader::file(path, 0) }).unwrap();
@@ -156,6 +162,59 @@ fn an_oci_layout_without_docker_tables_is_loaded() {
     }
     let loaded = second.store.load(writer.finish().unwrap().as_slice()).unwrap();
     assert_eq!(loaded, [Loaded::Name("a:1".to_owned())]);
+}
+
+/// A docker archive of one gzip layer: a file of noise that differs in its last byte only.
+///
+/// Its tar is stored in gzip, not packed, so that all are of one size.
+fn noisy_archive(last: u8, named: u8) -> (Vec<u8>, Digest) {
+    let mut noise: Vec<u8> = (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut layer = |last| {
+        *noise.last_mut().unwrap() = last;
+        archive(&[("noise", &noise)])
+    };
+    let (packed, id) = (stored(&layer(last)), Digest::of(&layer(named)));
+    let config =
+        format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{id}"]}}}}"#);
+    let table = format!(r#"[{{"Config":"c.json","RepoTags":["n:{named}"],"Layers":["x/layer.tar"]}}]"#);
+    let files: [(&str, &[u8]); 3] =
+        [("x/layer.tar", &packed), ("c.json", config.as_bytes()), ("manifest.json", table.as_bytes())];
+    (archive(&files), id)
+}
+
+#[test]
+fn a_layer_that_is_here_is_not_read_again() {
+    if !is_root() {
+        return;
+    }
+    let bench = bench();
+    let (first, id) = noisy_archive(1, 1);
+    bench.store.load(first.as_slice()).unwrap();
+    let before = bench.left();
+    // Other bytes than the configuration says: nobody looks, since the layer is here.
+    let (unread, _) = noisy_archive(2, 1);
+    bench.store.load(unread.as_slice()).unwrap();
+    assert_eq!(bench.store.resolve("n:1").unwrap().layers, [spec::digest::DiffId(id)]);
+    assert_eq!(bench.left(), before);
+}
+
+#[test]
+fn a_layer_that_only_begins_like_one_that_is_here_is_brought_in() {
+    if !is_root() {
+        return;
+    }
+    let bench = bench();
+    let (first, _) = noisy_archive(1, 1);
+    bench.store.load(first.as_slice()).unwrap();
+    let (other, id) = noisy_archive(2, 2);
+    bench.store.load(other.as_slice()).unwrap();
+    assert_eq!(bench.store.resolve("n:2").unwrap().layers, [spec::digest::DiffId(id)]);
+    // And what is not what its configuration says is refused as ever.
+    let before = bench.left();
+    let (wrong, _) = noisy_archive(4, 3);
+    let error = bench.store.load(wrong.as_slice()).unwrap_err();
+    assert!(error.to_string().contains("diffID for layer 0"), "{error}");
+    assert_eq!(bench.left(), before);
 }
 
 /// Loads what must be refused; gives the message, and sees that nothing is left.

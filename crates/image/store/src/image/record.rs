@@ -10,7 +10,7 @@ use spec::{
 use super::{Image, lookup::in_repository};
 use crate::{
     Distribution, Error, ImageCommit, Result, Store,
-    db::{BLOBS, CONFIGS, DIGESTS, DISTRIBUTIONS, IMAGES, ImageRecord, MANIFESTS, TAGS, parse, peek, put, put_json},
+    db::{BLOBS, CONFIGS, DIGESTS, DISTRIBUTIONS, IMAGES, ImageRecord, MANIFESTS, STARTS, TAGS, parse, peek, put, put_json},
 };
 
 /// Names and records of images.
@@ -51,6 +51,13 @@ impl Store {
         Ok(layer.filter(|layer| self.layers().get(layer).is_some()))
     }
 
+    /// The layer that a file of an archive was that had this size and beginning, if it is here.
+    pub(crate) fn layer_of_start(&self, start: &str) -> Result<Option<DiffId>> {
+        let Some(bytes) = self.inner.db.read()?.bytes(STARTS, start)? else { return Ok(None) };
+        let layer = String::from_utf8_lossy(&bytes).parse::<DiffId>().ok();
+        Ok(layer.filter(|layer| self.layers().get(layer).is_some()))
+    }
+
     pub(crate) fn record_image(&self, commit: &ImageCommit, config: &ImageConfig) -> Result<Image> {
         let id = ImageId(Digest::of(&commit.config));
         let key = id.as_str();
@@ -78,7 +85,7 @@ impl Store {
             for (layer, known) in record.layers.iter().zip(&commit.distribution) {
                 put(tx, BLOBS, known.digest.as_str(), layer.as_str().as_bytes())?;
             }
-            Ok(())
+            commit.starts.iter().try_for_each(|(start, layer)| put(tx, STARTS, start, layer.as_str().as_bytes()))
         })?;
         self.image(&id)
     }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Error, Result, Store,
     db::{
-        BLOBS, CONFIGS, DIGESTS, DISTRIBUTIONS, IMAGES, MANIFESTS, SNAPSHOTS, SnapshotRecord, TAGS, delete,
+        BLOBS, CONFIGS, DIGESTS, DISTRIBUTIONS, IMAGES, MANIFESTS, SNAPSHOTS, STARTS, SnapshotRecord, TAGS, delete,
         delete_prefix, parse,
     },
 };
@@ -93,13 +93,17 @@ impl Store {
         let known = |key: &str| key.split(' ').next().is_some_and(here);
         let stale: Vec<String> =
             view.rows(DISTRIBUTIONS, "")?.into_iter().map(|(k, _)| k).filter(|k| !known(k)).collect();
-        let blobs = view.rows(BLOBS, "")?.into_iter();
-        let blobs: Vec<String> = blobs.filter(|(_, v)| !here(&String::from_utf8_lossy(v))).map(|(k, _)| k).collect();
-        if stale.is_empty() && blobs.is_empty() {
+        let of_gone_layers = |table| -> Result<Vec<String>> {
+            let rows = view.rows(table, "")?.into_iter();
+            Ok(rows.filter(|(_, layer)| !here(&String::from_utf8_lossy(layer))).map(|(key, _)| key).collect())
+        };
+        let (blobs, starts) = (of_gone_layers(BLOBS)?, of_gone_layers(STARTS)?);
+        if stale.is_empty() && blobs.is_empty() && starts.is_empty() {
             return Ok(());
         }
         self.inner.db.write("forget distributions", |tx| {
             stale.iter().try_for_each(|key| delete(tx, DISTRIBUTIONS, key))?;
+            starts.iter().try_for_each(|key| delete(tx, STARTS, key))?;
             blobs.iter().try_for_each(|key| delete(tx, BLOBS, key))
         })
     }

@@ -212,6 +212,7 @@ fn what_was_pulled_is_known_in_its_repository() {
         repo_digest: Some((repository.clone(), Digest::of(&manifest))),
         manifest: Some(manifest.clone()),
         distribution: vec![known.clone()],
+        starts: Vec::new(),
         parent: None,
     };
     let image = ingest.commit(commit).unwrap();

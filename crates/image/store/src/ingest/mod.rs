@@ -63,6 +63,8 @@ pub struct ImageCommit {
     pub manifest: Option<Vec<u8>>,
     /// How its layers are known in `repo_digest`'s repository, lowest first; empty when unknown.
     pub distribution: Vec<Distribution>,
+    /// What files of an archive began with, and the layers they were: they need not be read when they come again.
+    pub starts: Vec<(String, DiffId)>,
     /// The image it was made from by commit.
     pub parent: Option<ImageId>,
 }
