@@ -7,11 +7,12 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
+use crate::upload::Upload;
 
 /// Largest JSON body that is read; a container with every option spelt out stays far below.
 const JSON_LIMIT: usize = 8 * 1024 * 1024;
@@ -45,15 +46,12 @@ pub fn json_line(value: &impl Serialize) -> Bytes {
 }
 
 /// Reads a JSON body; an empty one is `T`'s default.
-pub async fn read_json<T: DeserializeOwned + Default>(
-    headers: &http::HeaderMap,
-    body: Incoming,
-) -> Result<T, ApiError> {
+pub async fn read_json<T: DeserializeOwned + Default>(headers: &http::HeaderMap, body: Upload) -> Result<T, ApiError> {
     Ok(read_value(headers, body).await?.map(shape).transpose()?.unwrap_or_default())
 }
 
 /// Reads a JSON body as it is; `None` when there is none.
-pub async fn read_value(headers: &http::HeaderMap, body: Incoming) -> Result<Option<serde_json::Value>, ApiError> {
+pub async fn read_value(headers: &http::HeaderMap, body: Upload) -> Result<Option<serde_json::Value>, ApiError> {
     let bytes = read_limited(body).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -67,7 +65,7 @@ pub fn shape<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, ApiErro
     docker_types::from_value(value).map_err(|e| ApiError::bad_request(format!("invalid JSON: {e}")))
 }
 
-async fn read_limited(body: Incoming) -> Result<Bytes, ApiError> {
+async fn read_limited(body: Upload) -> Result<Bytes, ApiError> {
     let limited = http_body_util::Limited::new(body, JSON_LIMIT);
     match limited.collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -92,7 +90,7 @@ fn check_content_type(headers: &http::HeaderMap) -> Result<(), ApiError> {
 }
 
 /// A request body as a stream of pieces.
-pub fn incoming(body: Incoming) -> Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>> {
+pub fn incoming(body: Upload) -> Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>> {
     Box::pin(futures_util::stream::unfold(body, |mut body| async move {
         loop {
             match body.frame().await? {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode, header};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +13,7 @@ use crate::connection::Switch;
 use crate::error::ApiError;
 use crate::query::Query;
 use crate::router::Params;
+use crate::upload::Upload;
 
 /// What a handler gives back.
 pub type Answer = Result<Response<Body>, ApiError>;
@@ -31,7 +31,7 @@ pub struct Call {
     /// Headers of the request.
     pub headers: HeaderMap,
     /// Body of the request.
-    pub body: Incoming,
+    pub body: Upload,
     /// The connection after the answer, for calls that take it over.
     pub upgrade: Option<OnUpgrade>,
     /// How the client expects a take-over to be told.

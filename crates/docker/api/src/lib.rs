@@ -1,7 +1,7 @@
 //! The Docker Engine HTTP API, a translation onto the engine and nothing else.
 //!
 //! A request travels down this list:
-//! - [`listen`] accepts clients, `server` serves a connection with hyper; `connection` makes old clients' attach look like an upgrade.
+//! - [`listen`] accepts clients, `server` serves a connection with hyper; `upload` reads bodies to their end; `connection` makes old clients' attach look like an upgrade.
 //! - `router` finds the row of the table in `routes`; image names with slashes are why it is our own.
 //! - `routes` holds one file per kind of thing; each handler reads its parameters (`call`, `query`, `body`), calls the engine, and answers.
 //! - `streams` carries what flows: framed output, logs, hijacked connections, progress.
@@ -23,6 +23,7 @@ mod routes;
 mod server;
 mod streams;
 mod translate;
+mod upload;
 
 use engine::Engine;
 

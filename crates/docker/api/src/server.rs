@@ -18,6 +18,7 @@ use crate::error::ApiError;
 use crate::listen::{Accepted, Listener};
 use crate::query::{Plus, Query, decode};
 use crate::router::{self, Route};
+use crate::upload::Upload;
 
 /// A function that answers calls.
 pub type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -99,6 +100,7 @@ async fn dispatch(app: Arc<App>, switch: Switch, mut request: Request<Incoming>)
     let upgrade =
         request.extensions().get::<hyper::upgrade::OnUpgrade>().is_some().then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
+    let body = Upload::new(body);
     let (version, path) = router::split_version(parts.uri.path());
     let api = check_version(version)?;
     let table: &'static [Route<Handler>] = crate::routes::table();

@@ -9,19 +9,19 @@ use std::io;
 use bytes::Bytes;
 use engine::{ByteSender, ByteStream};
 use futures_util::{Stream, StreamExt, stream};
-use hyper::body::Incoming;
 use serde::Serialize;
 
 use crate::body::{self, Body};
+use crate::upload::Upload;
 
 /// A request body as the engine reads it. The client's pace is the engine's: a slow reader slows the client down.
-pub fn from_client(body: Incoming) -> ByteStream {
+pub fn from_client(body: Upload) -> ByteStream {
     let (sender, bytes) = ByteStream::channel();
     tokio::spawn(pump(body, sender));
     bytes
 }
 
-async fn pump(body: Incoming, sender: ByteSender) {
+async fn pump(body: Upload, sender: ByteSender) {
     let mut pieces = body::incoming(body);
     while let Some(piece) = pieces.next().await {
         let failed = piece.is_err();

@@ -34,8 +34,7 @@ pub(crate) const SNAPSHOTS: Table = TableDefinition::new("store.snapshots");
 /// Volume name -> [`crate::Volume`].
 pub(crate) const VOLUMES: Table = TableDefinition::new("store.volumes");
 
-const ALL: [Table; 10] =
-    [BLOBS, IMAGES, CONFIGS, TAGS, DIGESTS, MANIFESTS, DISTRIBUTIONS, STARTS, SNAPSHOTS, VOLUMES];
+const ALL: [Table; 10] = [BLOBS, IMAGES, CONFIGS, TAGS, DIGESTS, MANIFESTS, DISTRIBUTIONS, STARTS, SNAPSHOTS, VOLUMES];
 
 /// What is known of an image beside its configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use spec::runtime::{LinuxSeccomp, Process};
 
 use crate::error::{AtStep, Result};
 use crate::hooks;
-use crate::init::execute::{self, Execution, Starter, Streams};
+use crate::init::execute::{self, Execution, MissingCwd, Starter, Streams};
 use crate::init::{console, credentials};
 use crate::launch::Stdio;
 use crate::message::{self, Channel, Message};
@@ -178,6 +178,7 @@ impl Joining<'_> {
             preserve_fds: self.preserve_fds,
             start_hooks: hooks::Prepared::none(),
             starter: Starter::Creator(self.channel),
+            missing_cwd: MissingCwd::Refuse,
         })
     }
 }

@@ -174,8 +174,7 @@ fn noisy_archive(last: u8, named: u8) -> (Vec<u8>, Digest) {
         archive(&[("noise", &noise)])
     };
     let (packed, id) = (stored(&layer(last)), Digest::of(&layer(named)));
-    let config =
-        format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{id}"]}}}}"#);
+    let config = format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{id}"]}}}}"#);
     let table = format!(r#"[{{"Config":"c.json","RepoTags":["n:{named}"],"Layers":["x/layer.tar"]}}]"#);
     let files: [(&str, &[u8]); 3] =
         [("x/layer.tar", &packed), ("c.json", config.as_bytes()), ("manifest.json", table.as_bytes())];

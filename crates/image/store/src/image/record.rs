@@ -10,7 +10,10 @@ use spec::{
 use super::{Image, lookup::in_repository};
 use crate::{
     Distribution, Error, ImageCommit, Result, Store,
-    db::{BLOBS, CONFIGS, DIGESTS, DISTRIBUTIONS, IMAGES, ImageRecord, MANIFESTS, STARTS, TAGS, parse, peek, put, put_json},
+    db::{
+        BLOBS, CONFIGS, DIGESTS, DISTRIBUTIONS, IMAGES, ImageRecord, MANIFESTS, STARTS, TAGS, parse, peek, put,
+        put_json,
+    },
 };
 
 /// Names and records of images.

@@ -25,6 +25,14 @@ pub(crate) struct Execution {
     pub preserve_fds: u32,
     pub start_hooks: hooks::Prepared,
     pub starter: Starter,
+    pub missing_cwd: MissingCwd,
+}
+
+/// What becomes of a working directory that is not there: a container's first process gets it, one more is refused.
+#[derive(Clone, Copy)]
+pub(crate) enum MissingCwd {
+    Make,
+    Refuse,
 }
 
 /// Descriptors 0, 1 and 2.
@@ -54,7 +62,7 @@ impl Execution {
         connect(self.stdio)?;
         own_streams(self.process.uid)?;
         credentials::set_limits(&self.process)?;
-        enter_cwd(&self.process.cwd)?;
+        enter_cwd(&self.process.cwd, self.missing_cwd)?;
         if self.process.no_new_privs {
             rustix::thread::set_no_new_privs(true).at(|| "set no_new_privs")?;
         } else {
@@ -159,16 +167,16 @@ fn own_streams(uid: u32) -> Result<()> {
     Ok(())
 }
 
-fn enter_cwd(cwd: &Path) -> Result<()> {
-    match rustix::process::chdir(cwd) {
-        Err(Errno::NOENT) => {
+fn enter_cwd(cwd: &Path, missing: MissingCwd) -> Result<()> {
+    match (rustix::process::chdir(cwd), missing) {
+        (Err(Errno::NOENT), MissingCwd::Make) => {
             fs::create_dir_all(cwd).at(|| format!("make working directory {}", cwd.display()))?;
             set_mode(cwd);
             rustix::process::chdir(cwd)
         }
         // A user may enter where root, without rights of its own there, may not.
-        Err(Errno::ACCESS) => Ok(()),
-        result => result,
+        (Err(Errno::ACCESS), _) => Ok(()),
+        (result, _) => result,
     }
     .at(|| format!("enter working directory {}", cwd.display()))
 }

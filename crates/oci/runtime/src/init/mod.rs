@@ -22,7 +22,7 @@ use crate::launch::{Keyring, Root, Stdio};
 use crate::message::{self, Channel, Message};
 use crate::plan::Plan;
 use crate::plan::namespaces::Kind;
-use execute::{Execution, Starter};
+use execute::{Execution, MissingCwd, Starter};
 
 /// Everything that the first process takes with it from its parent.
 pub(crate) struct Init<'a> {
@@ -138,6 +138,7 @@ impl Init<'_> {
                 Some(listener) => Starter::Listener { listener, creator: self.channel },
                 None => Starter::Creator(self.channel),
             },
+            missing_cwd: MissingCwd::Make,
         })
     }
 

@@ -13,6 +13,7 @@ crate::tests![
     one_more_process_shares_everything,
     one_more_process_gets_its_own_terminal,
     one_more_process_that_does_not_exist_is_told,
+    one_more_process_gets_no_working_directory_made,
     the_home_is_that_of_the_user,
     signals_have_their_defaults,
 ];
@@ -84,6 +85,16 @@ fn one_more_process_that_does_not_exist_is_told() {
     let bundle = Bundle::new("exec sleep 20");
     let run = exec(&bundle, &process(&["nothing"]), &[]);
     assert_eq!((run.code, run.err.trim()), (127, "exec: \"nothing\": executable file not found in $PATH"));
+}
+
+fn one_more_process_gets_no_working_directory_made() {
+    let bundle = Bundle::new("exec sleep 20");
+    let mut process = process(&["true"]);
+    process["cwd"] = json!("/missing");
+    let run = exec(&bundle, &process, &[]);
+    assert_ne!(run.code, 0);
+    assert!(run.err.contains("enter working directory /missing: No such file or directory"), "{}", run.err);
+    assert!(!bundle.rootfs().join("missing").exists());
 }
 
 fn the_home_is_that_of_the_user() {
