@@ -104,6 +104,46 @@ fn a_daemon_killed_among_starts_and_removals_leaves_whole_containers_only() {
 }
 
 #[test]
+fn a_daemon_killed_during_a_commit_leaves_the_container_running_and_no_half_image() {
+    let mut host = Sandbox::with_image();
+    warm(&host);
+    let before = Inventory::of(&host);
+    let write = "i=0; dd if=/dev/urandom of=/data bs=1M count=48 2>/dev/null; while :; do i=$((i+1)); echo $i; sleep 0.01; done";
+    host.docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", write]).ok();
+    host.until("it counts", || !host.docker(["logs", "ctr"]).out.is_empty());
+    let pid = host.inspect("ctr")["State"]["Pid"].clone();
+    let mut cut = 0;
+    for wait in [10, 30, 60, 100, 150, 250] {
+        let mut commit = host.docker_command(["commit", "ctr", "half:1"]);
+        let mut commit =
+            commit.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("commit");
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        host.kill_daemon();
+        cut += usize::from(!commit.wait().expect("commit ends").success());
+        host.start_daemon();
+        let state = host.inspect("ctr")["State"].clone();
+        assert_eq!((&state["Pid"], &state["Status"]), (&pid, &serde_json::json!("running")), "after {wait} ms");
+        let lines = || host.docker(["logs", "ctr"]).out.lines().count();
+        let seen = lines();
+        host.until("it goes on", || lines() > seen);
+        assert_eq!(std::fs::read_dir(host.path("data/tmp")).expect("readable").count(), 0, "after {wait} ms");
+        // Whole, or not there at all.
+        if !host.docker(["images", "-q", "half:1"]).ok().is_empty() {
+            let size = host.docker(["run", "--rm", "half:1", "stat", "-c", "%s", "/data"]).ok();
+            assert_eq!(size, (48 << 20).to_string());
+            host.docker(["rmi", "half:1"]).ok();
+        }
+    }
+    assert!(cut > 0, "no commit was cut");
+    host.docker(["commit", "ctr", "whole:1"]).ok();
+    assert_eq!(host.docker(["run", "--rm", "whole:1", "stat", "-c", "%s", "/data"]).ok(), (48 << 20).to_string());
+    host.docker(["rm", "-f", "ctr"]).ok();
+    host.docker(["rmi", "whole:1"]).ok();
+    warm(&host);
+    before.is_back(&host);
+}
+
+#[test]
 fn restart_policies_respect_the_user_and_the_daemon() {
     let mut host = Sandbox::with_image();
     for (name, policy) in [("aa", "always"), ("uu", "unless-stopped"), ("nn", "no")] {
@@ -137,4 +177,30 @@ fn restart_policies_respect_the_user_and_the_daemon() {
     host.until("three runs are over", || host.inspect("ff")["State"]["Status"] == "exited");
     assert_eq!(host.docker(["logs", "ff"]).ok(), "run\nrun\nrun");
     assert_eq!(host.inspect("ff")["RestartCount"], 2);
+}
+
+#[test]
+fn refusals_reach_the_client_whatever_it_still_sends() {
+    let host = Sandbox::with_image();
+    let folder = host.path("big");
+    std::fs::create_dir(&folder).expect("made");
+    std::fs::write(folder.join("zeros"), vec![0; 24 << 20]).expect("written");
+    let said = host.docker(["cp", folder.to_str().expect("text"), "nobody:/"]).fails(1);
+    assert!(said.contains("No such container: nobody"), "{said}");
+    // Not taken for a missing image, which would be pulled.
+    let said = host.docker(["run", "--rm", "--network", "container:nobody", "box:1", "true"]).fails(125);
+    assert!(said.contains("No such container: nobody") && !said.contains("Unable to find image"), "{said}");
+    host.docker(["run", "-d", "--name", "ctr", "box:1", "sleep", "100"]).ok();
+    let said = host.docker(["exec", "-w", "/missing", "ctr", "true"]);
+    assert_eq!(said.code, 126);
+    assert!(said.out.contains("enter working directory /missing: No such file or directory"), "{}", said.out);
+    host.docker(["exec", "ctr", "test", "!", "-e", "/missing"]).ok();
+    host.docker(["rm", "-f", "ctr"]).ok();
+    host.docker(["volume", "create", "vol"]).ok();
+    let link = "ln -s / /v/out; mkdir /v/in; echo in >/v/in/f";
+    host.docker(["run", "--rm", "-v", "vol:/v", "box:1", "sh", "-c", link]).ok();
+    let mount = |subpath: &str| format!("type=volume,src=vol,dst=/m,volume-subpath={subpath}");
+    assert_eq!(host.docker(["run", "--rm", "--mount", &mount("in"), "box:1", "cat", "/m/f"]).ok(), "in");
+    let said = host.docker(["run", "--rm", "--mount", &mount("out/etc"), "box:1", "true"]).fails(125);
+    assert!(said.contains("leads out of the volume"), "{said}");
 }

@@ -65,3 +65,16 @@ fn a_killed_supervisor_is_replaced_and_no_line_is_lost() {
     assert_eq!(host.docker(["wait", "ctr"]).ok(), "137");
     counts(&host.docker(["logs", "ctr"]).ok(), 20);
 }
+
+#[test]
+fn what_the_user_paused_stays_paused() {
+    let mut host = Sandbox::with_image();
+    host.docker(["run", "-d", "--name", "ctr", "box:1", "sleep", "100"]).ok();
+    host.docker(["pause", "ctr"]).ok();
+    host.kill_daemon();
+    host.start_daemon();
+    assert_eq!(host.inspect("ctr")["State"]["Status"], "paused");
+    host.docker(["unpause", "ctr"]).ok();
+    assert_eq!(host.docker(["exec", "ctr", "echo", "on"]).ok(), "on");
+    host.docker(["rm", "-f", "ctr"]).ok();
+}

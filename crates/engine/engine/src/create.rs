@@ -166,15 +166,19 @@ fn check_platform(image: &Image, asked: Option<&str>) -> Result<Option<String>> 
 
 /// Names of other containers become ids, so that they survive a rename.
 fn resolve_containers(inner: &Inner, host: &mut HostConfig) -> Result<()> {
-    let id = |name: &str| inner.containers.find(name).map(|it| it.id.clone());
+    // Not "not found": a client would take that for the image and pull it.
+    let id = |namespace: &str, name: &str| match inner.containers.find(name) {
+        Ok(found) => Ok(found.id.clone()),
+        Err(error) => Err(Error::invalid(format!("joining {namespace} namespace of container: {}", error.message()))),
+    };
     if let NetworkMode::Container(name) = &host.network_mode {
-        host.network_mode = NetworkMode::Container(id(name)?);
+        host.network_mode = NetworkMode::Container(id("network", name)?);
     }
     if let IpcMode::Container(name) = &host.ipc {
-        host.ipc = IpcMode::Container(id(name)?);
+        host.ipc = IpcMode::Container(id("IPC", name)?);
     }
     if let PidMode::Container(name) = &host.pid {
-        host.pid = PidMode::Container(id(name)?);
+        host.pid = PidMode::Container(id("PID", name)?);
     }
     Ok(())
 }

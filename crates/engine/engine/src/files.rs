@@ -15,6 +15,8 @@ use store::{Access, CommitRequest, CopyOptions};
 use crate::compose::users;
 use crate::engine::{Engine, Inner, blocking};
 use crate::error::{Error, Kind, Result};
+use crate::keeper::Command;
+use crate::lifecycle::Hold;
 use crate::model::config::{Config, HealthConfig};
 use crate::model::event::EventKind;
 use crate::model::image::CommitSpec;
@@ -125,7 +127,7 @@ impl Engine {
         }
         let paused = spec.pause && record.state.status() == Status::Running;
         if paused {
-            self.pause(&id).await?;
+            handle.ask(|reply| Command::Pause(Hold::Commit, reply)).await?;
         }
         let (inner, record) = (self.inner.clone(), handle.record());
         let made = blocking(move || commit(&inner, &record, spec, name)).await;

@@ -18,7 +18,7 @@ use crate::events::Events;
 use crate::facts::Facts;
 use crate::journal::{self, Journal};
 use crate::keeper::{self, Command, Why};
-use crate::lifecycle::{State, restart};
+use crate::lifecycle::{Hold, State, restart};
 use crate::names;
 use crate::record::Record;
 use crate::settings::EngineConfig;
@@ -169,8 +169,10 @@ async fn adopt(inner: &Arc<Inner>, records: Vec<Record>, found: Vec<Found>) -> R
         }
         let state = held.get(&record.id).copied();
         let fate = fate(&mut record, state);
-        if fate == Fate::Undo {
-            undo(inner, &record.id).await;
+        match fate {
+            Fate::Undo => undo(inner, &record.id).await,
+            Fate::Adopt => settle_pause(inner, &mut record).await,
+            Fate::Exited(_) | Fate::Rest => {}
         }
         if record.state.is_live() {
             live.extend(endpoints(&record));
@@ -236,6 +238,30 @@ fn fate(record: &mut Record, held: Option<ProcessState>) -> Fate {
         }
         (State::Created(_) | State::Exited(_) | State::Dead(_), Some(_)) => Fate::Undo,
         (State::Created(_) | State::Exited(_) | State::Dead(_), None) => Fate::Rest,
+    }
+}
+
+/// Makes a container that runs frozen or not as it is meant to be: the daemon before may have died between a word and its
+/// deed, or while it held the container still for a commit.
+async fn settle_pause(inner: &Inner, record: &mut Record) {
+    let frozen = match inner.supervisor.is_paused(&record.id).await {
+        Ok(frozen) => frozen,
+        Err(error) => {
+            tracing::warn!(container = record.id, %error, "whether it is paused cannot be seen");
+            return;
+        }
+    };
+    let by_user = matches!(record.state, State::Paused { held: Hold::User, .. });
+    if frozen && !by_user {
+        if let Err(error) = inner.supervisor.resume(&record.id).await {
+            tracing::warn!(container = record.id, %error, "it stays paused");
+            return;
+        }
+    }
+    if let State::Paused { pid, started, before, .. } = &record.state
+        && !(frozen && by_user)
+    {
+        record.state = State::Running { pid: *pid, started: *started, before: before.clone() };
     }
 }
 

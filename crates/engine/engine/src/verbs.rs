@@ -8,7 +8,7 @@ use supervisor::{ProcessKey, WindowSize};
 use crate::containers::{Handle, no_such};
 use crate::error::{Error, Kind, Result};
 use crate::keeper::{Command, Why};
-use crate::lifecycle::State;
+use crate::lifecycle::{Hold, State};
 use crate::model::view::{RemoveOptions, Status, StopOptions, WaitCondition};
 use crate::signals;
 use crate::{Engine, names};
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     pub async fn pause(&self, container: &str) -> Result<()> {
-        self.inner.containers.find(container)?.ask(Command::Pause).await
+        self.inner.containers.find(container)?.ask(|reply| Command::Pause(Hold::User, reply)).await
     }
 
     pub async fn unpause(&self, container: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cgroup::{Cgroup, Limits, Stats, Warning};
+use cgroup::{Cgroup, Freezer, Limits, Stats, Warning};
 use spec::runtime::{LinuxSeccomp, Process, Spec};
 use tokio::sync::mpsc;
 
@@ -203,6 +203,11 @@ impl Client {
     /// Thaws them.
     pub async fn resume(&self, container: &str) -> Result<()> {
         self.with_cgroup(container, |group| group.thaw()).await
+    }
+
+    /// Whether they are frozen, or about to be.
+    pub async fn is_paused(&self, container: &str) -> Result<bool> {
+        self.with_cgroup(container, |group| group.freezer()).await.map(|freezer| freezer != Freezer::Thawed)
     }
 
     /// Changes a container's limits.

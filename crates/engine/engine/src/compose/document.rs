@@ -12,7 +12,7 @@ use spec::runtime::{
 use super::mounts::{self, Planned};
 use super::security::{Seccomp, Security};
 use super::users::Who;
-use super::{capabilities, devices, environment, resources, security};
+use super::{capabilities, devices, environment, resources, security, subpath};
 use crate::error::{Error, Kind, Result};
 use crate::model::host::Ulimit;
 use crate::model::mode::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UtsMode};
@@ -350,7 +350,7 @@ fn planned_mount(mount: &Planned) -> Result<Mount> {
     let source = match mount.subpath.is_empty() {
         // Joining nothing would leave a slash at the end, which no file can have.
         true => Path::new(&point.source).to_owned(),
-        false => Path::new(&point.source).join(&mount.subpath),
+        false => subpath::beneath(Path::new(&point.source), &mount.subpath)?,
     };
     bind(&source, &point.destination, &options)
 }

@@ -8,4 +8,5 @@ pub mod merge;
 pub mod mounts;
 pub mod resources;
 pub mod security;
+pub mod subpath;
 pub mod users;

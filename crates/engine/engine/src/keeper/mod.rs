@@ -22,7 +22,7 @@ use crate::containers::{Handle, Live, no_such};
 use crate::engine::Inner;
 use crate::error::{Error, Result};
 use crate::lifecycle::restart::{self, Afterwards, Run};
-use crate::lifecycle::{Action, Effect, Refusal, State, Told, step};
+use crate::lifecycle::{Action, Effect, Hold, Refusal, State, Told, step};
 use crate::model::host::UpdateSpec;
 use crate::model::network::EndpointSpec;
 use crate::model::view::{Health, RemoveOptions};
@@ -35,7 +35,7 @@ pub enum Command {
     Start(Reply),
     /// Answers when whatever was asked before is done: a container may be seen to run before its start is.
     Settle(Reply),
-    Pause(Reply),
+    Pause(Hold, Reply),
     Unpause(Reply),
     /// No restart after the next exit, and none that is being waited for.
     Forsake {
@@ -159,8 +159,8 @@ impl Keeper {
                 self.record.waited = Duration::ZERO;
                 let _ = reply.send(self.act(Action::Start).await);
             }
-            Command::Pause(reply) => {
-                let _ = reply.send(self.act(Action::Pause).await);
+            Command::Pause(held, reply) => {
+                let _ = reply.send(self.act(Action::Pause(held)).await);
             }
             Command::Unpause(reply) => {
                 let _ = reply.send(self.act(Action::Unpause).await);

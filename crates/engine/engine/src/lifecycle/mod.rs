@@ -34,6 +34,8 @@ pub enum State {
         pid: i32,
         started: Timestamp,
         before: Ended,
+        #[serde(default)]
+        held: Hold,
     },
     /// Ended, and waits for its next start.
     Restarting(Ended),
@@ -42,6 +44,16 @@ pub enum State {
     Removing(Ended),
     /// Could not be taken apart.
     Dead(Ended),
+}
+
+/// On whose account a container is paused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hold {
+    /// Until the user says otherwise.
+    #[default]
+    User,
+    /// While an image is made of it; a daemon that finds this lets the container go on, since nobody makes the image.
+    Commit,
 }
 
 /// How the last run went; all zero before the first.
@@ -69,7 +81,7 @@ pub enum Action {
         error: String,
         then: Afterwards,
     },
-    Pause,
+    Pause(Hold),
     Unpause,
     /// The process ended.
     Exited {
@@ -214,7 +226,7 @@ pub fn step(state: &State, action: Action) -> Result<(State, Vec<Effect>), Refus
         Action::Start => start(state),
         Action::Started { pid, at } => started(state, pid, at),
         Action::StartFailed { code, error, then } => start_failed(state, code, error, then),
-        Action::Pause => pause(state),
+        Action::Pause(held) => pause(state, held),
         Action::Unpause => unpause(state),
         Action::Exited { code, oom, at, then } => exited(state, code, oom, at, then),
         Action::GiveUp => give_up(state),
@@ -265,10 +277,10 @@ fn start_failed(state: &State, code: i32, error: String, then: Afterwards) -> St
     }
 }
 
-fn pause(state: &State) -> Step {
+fn pause(state: &State, held: Hold) -> Step {
     match state {
         State::Running { pid, started, before } => {
-            let paused = State::Paused { pid: *pid, started: *started, before: before.clone() };
+            let paused = State::Paused { pid: *pid, started: *started, before: before.clone(), held };
             Ok((paused, vec![Effect::Freeze, Effect::Tell(Told::Pause)]))
         }
         State::Paused { .. } => Err(Refusal::AlreadyPaused),
@@ -280,7 +292,7 @@ fn pause(state: &State) -> Step {
 
 fn unpause(state: &State) -> Step {
     match state {
-        State::Paused { pid, started, before } => {
+        State::Paused { pid, started, before, held: _ } => {
             let running = State::Running { pid: *pid, started: *started, before: before.clone() };
             Ok((running, vec![Effect::Thaw, Effect::Tell(Told::Unpause)]))
         }

@@ -79,11 +79,21 @@ fn late_exits_change_nothing() {
 
 #[test]
 fn pause_and_unpause_only_where_they_make_sense() {
-    let (paused, effects) = step(&running(), Action::Pause).unwrap();
+    let (paused, effects) = step(&running(), Action::Pause(Hold::User)).unwrap();
     assert_eq!(effects[0], Effect::Freeze);
-    assert_eq!(step(&paused, Action::Pause), Err(Refusal::AlreadyPaused));
+    assert_eq!(step(&paused, Action::Pause(Hold::User)), Err(Refusal::AlreadyPaused));
     assert_eq!(step(&paused, Action::Start), Err(Refusal::StartPaused));
     let (state, _) = step(&paused, Action::Unpause).unwrap();
     assert_eq!(state, running());
     assert_eq!(step(&state, Action::Unpause), Err(Refusal::NotPaused));
+}
+
+#[test]
+fn who_paused_is_kept() {
+    for held in [Hold::User, Hold::Commit] {
+        let (paused, _) = step(&running(), Action::Pause(held)).unwrap();
+        let text = serde_json::to_string(&paused).unwrap();
+        let read: State = serde_json::from_str(&text).unwrap();
+        assert!(matches!(read, State::Paused { held: read, .. } if read == held), "{text}");
+    }
 }
