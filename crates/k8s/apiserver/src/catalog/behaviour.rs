@@ -1,0 +1,217 @@
+//! What a kind does by itself, whether its rules are written here or in a custom resource definition.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_types::field::Errors;
+use k8s_types::policy::Policy;
+use serde_json::Value;
+
+use super::Row;
+use crate::crd::Custom;
+
+/// Where the rules of a kind are.
+#[derive(Clone)]
+pub enum Behaviour {
+    /// Written here.
+    Builtin(&'static Policy),
+    /// Written in a custom resource definition.
+    Custom(Arc<Custom>),
+}
+
+/// What an update is allowed to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Everything but the status.
+    Whole,
+    /// The status.
+    Status,
+    /// What this subresource is for.
+    Named(&'a str),
+}
+
+/// Heading of a table's column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Heading.
+    pub name: String,
+    /// `string`, `integer`, `number`, `boolean` or `date`.
+    pub kind: String,
+    /// `name` for the object's name, else mostly empty.
+    pub format: String,
+    /// One sentence.
+    pub description: String,
+    /// 0 is always shown.
+    pub priority: i32,
+}
+
+impl Behaviour {
+    /// The policy of a built-in kind.
+    pub fn policy(&self) -> Option<&'static Policy> {
+        match self {
+            Behaviour::Builtin(policy) => Some(policy),
+            Behaviour::Custom(_) => None,
+        }
+    }
+}
+
+impl Row {
+    fn policy(&self) -> &'static Policy {
+        static NEUTRAL: Policy = Policy::NEUTRAL;
+        self.behaviour.policy().unwrap_or(&NEUTRAL)
+    }
+
+    /// Computed defaults, after those of the table.
+    pub fn defaults(&self, object: &mut Value) {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => (policy.defaults)(object),
+            Behaviour::Custom(custom) => custom.defaults(object),
+        }
+    }
+
+    /// What a create starts from.
+    pub fn prepare_create(&self, new: &mut Value) {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => (policy.prepare_create)(new),
+            Behaviour::Custom(custom) => custom.prepare_create(new),
+        }
+    }
+
+    /// Brings back what an update of this part may not change.
+    pub fn prepare_update(&self, part: Part<'_>, new: &mut Value, old: &Value) {
+        match (&self.behaviour, part) {
+            (Behaviour::Builtin(policy), Part::Whole) => (policy.prepare_update)(new, old),
+            (Behaviour::Builtin(policy), Part::Status) => (policy.prepare_status)(new, old),
+            (Behaviour::Builtin(policy), Part::Named(name)) => {
+                if let Some(part) = policy.part(name) {
+                    (part.prepare)(new, old);
+                }
+            }
+            (Behaviour::Custom(custom), part) => custom.prepare_update(part, new, old),
+        }
+    }
+
+    /// Every check of a new object.
+    pub fn check_create(&self, new: &Value, errors: &mut Errors) {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => policy.check_create(new, self.resource.namespaced, errors),
+            Behaviour::Custom(custom) => custom.check_create(new, self.resource.namespaced, errors),
+        }
+    }
+
+    /// Every check of a change.
+    pub fn check_update(&self, part: Part<'_>, new: &Value, old: &Value, errors: &mut Errors) {
+        let namespaced = self.resource.namespaced;
+        match (&self.behaviour, part) {
+            (Behaviour::Builtin(policy), Part::Whole) => policy.check_update(new, old, namespaced, errors),
+            (Behaviour::Builtin(policy), Part::Status) => policy.check_status(new, old, namespaced, errors),
+            (Behaviour::Builtin(policy), Part::Named(name)) => {
+                k8s_types::policy::metadata::validate_update(new, old, namespaced, errors);
+                if let Some(part) = policy.part(name) {
+                    (part.validate)(new, old, errors);
+                }
+            }
+            (Behaviour::Custom(custom), part) => custom.check_update(part, new, old, namespaced, errors),
+        }
+    }
+
+    /// Warnings about a change, for the client.
+    pub fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => (policy.warnings)(new, old),
+            Behaviour::Custom(custom) => custom.warnings(),
+        }
+    }
+
+    /// Headings of its table.
+    pub fn columns(&self) -> Vec<Column> {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => policy
+                .columns
+                .iter()
+                .map(|c| Column {
+                    name: c.name.to_owned(),
+                    kind: c.kind.to_owned(),
+                    format: c.format.to_owned(),
+                    description: c.description.to_owned(),
+                    priority: c.priority,
+                })
+                .collect(),
+            Behaviour::Custom(custom) => custom.columns(),
+        }
+    }
+
+    /// The cells of a stored object's line, as many as there are columns.
+    pub fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => (policy.cells)(object, now),
+            Behaviour::Custom(custom) => custom.cells(object, now),
+        }
+    }
+
+    /// The value of a selectable field.
+    pub fn field(&self, object: &Value, path: &str) -> String {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => (policy.field)(object, path),
+            Behaviour::Custom(_) => k8s_types::policy::read::field_value(object, path),
+        }
+    }
+
+    /// Changes an object of the row's version to the stored one.
+    pub fn to_stored(&self, object: &mut Value) {
+        if self.stored.converted {
+            self.convert(object, &self.stored.api_version);
+        }
+    }
+
+    /// Changes a stored object to the row's version.
+    pub fn from_stored(&self, object: &mut Value) {
+        if self.stored.converted {
+            self.convert(object, &self.resource.api_version());
+        }
+    }
+
+    fn convert(&self, object: &mut Value, to: &str) {
+        if let Behaviour::Builtin(policy) = &self.behaviour
+            && let Some(convert) = policy.convert
+        {
+            convert(object, to);
+        }
+        if let Some(object) = object.as_object_mut() {
+            object.insert("apiVersion".to_owned(), to.into());
+        }
+    }
+
+    /// Seconds that a deletion takes, of what was asked for; `None` where it is done at once.
+    pub fn grace(&self, object: &Value, asked: Option<i64>) -> Option<i64> {
+        self.policy().grace.map(|grace| grace(object, asked))
+    }
+
+    /// Changes an object that is marked as deleted but stays.
+    pub fn on_delete(&self, object: &mut Value) {
+        (self.policy().on_delete)(object);
+    }
+
+    /// Whether an object must stay although no finalizer in its metadata holds it.
+    pub fn held(&self, object: &Value) -> bool {
+        (self.policy().held)(object)
+    }
+
+    /// Whether dependents are orphaned by default.
+    pub fn orphans(&self) -> bool {
+        self.policy().orphan
+    }
+
+    /// Whether PUT creates what is not there.
+    pub fn create_on_update(&self) -> bool {
+        self.policy().create_on_update
+    }
+
+    /// Whether an update may come without a resource version.
+    pub fn unconditional_update(&self) -> bool {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => policy.unconditional_update,
+            Behaviour::Custom(_) => false,
+        }
+    }
+}
