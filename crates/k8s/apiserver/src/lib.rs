@@ -25,6 +25,8 @@ pub mod identity;
 pub mod pki;
 pub mod registry;
 pub mod server;
+pub mod stored;
+pub mod http;
 
 pub use config::{Config, OpenError};
 pub use identity::Identity;

@@ -37,7 +37,7 @@ impl MetaVersion {
 }
 
 /// What a client gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
     /// How it is written.
     pub format: Format,

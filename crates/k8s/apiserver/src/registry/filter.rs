@@ -132,6 +132,7 @@ struct Found<'a>(HashMap<Key<'a>, Key<'a>>);
 
 impl k8s_types::selector::label::Labels for Found<'_> {
     fn label(&self, key: &str) -> Option<&str> {
-        self.0.get(&Key(Cow::Borrowed(key))).map(|value| &*value.0)
+        // few enough to look at each
+        self.0.iter().find(|(name, _)| name.0 == key).map(|(_, value)| &*value.0)
     }
 }

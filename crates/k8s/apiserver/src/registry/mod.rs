@@ -1,19 +1,35 @@
 //! The verbs over a row of the catalog: one implementation for every kind.
 
 mod call;
+mod create;
+mod delete;
+mod errors;
+mod filter;
+mod list;
+mod metadata;
 mod mirror;
+mod owned;
+mod update;
 
 use std::sync::{Arc, OnceLock};
 
+use k8s_store::{At, Store};
 use k8s_types::status::ApiError;
 use serde_json::Value;
 
 use crate::allocate::Allocator;
 use crate::auth::Access;
 use crate::catalog::{Catalog, Row};
+use crate::stored::{self, Stored};
 
 pub use call::Call;
+pub use delete::{DeleteOptions, Deleted};
+pub use errors::decode as decode_error;
+pub use errors::watch as watch_error;
+pub use filter::Filter;
+pub use list::{ListQuery, Page, VersionMatch};
 pub use mirror::Mirror;
+pub use update::{Change, Missing};
 
 /// Every object of the cluster, a cheap handle.
 #[derive(Clone)]
@@ -22,15 +38,31 @@ pub struct Registry {
 }
 
 struct Inner {
+    store: Store,
     catalog: Catalog,
     allocator: Allocator,
     access: OnceLock<Access>,
 }
 
 impl Registry {
+    /// The registry over a store.
+    pub fn new(store: Store, catalog: Catalog, allocator: Allocator) -> Registry {
+        Registry { inner: Arc::new(Inner { store, catalog, allocator, access: OnceLock::new() }) }
+    }
+
     /// The rows that are served.
     pub fn catalog(&self) -> &Catalog {
         &self.inner.catalog
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Addresses and ports of services.
+    pub fn allocator(&self) -> &Allocator {
+        &self.inner.allocator
     }
 
     /// Access control, once it is there.
@@ -38,24 +70,44 @@ impl Registry {
         self.inner.access.get()
     }
 
-    /// The row of a group's resource in its hub version. The core group is the empty string.
+    /// Tells the registry its access control, once.
+    pub fn set_access(&self, access: Access) {
+        let _ = self.inner.access.set(access);
+    }
+
+    /// The row of a group's resource in the version it is stored in. The core group is the empty string.
     pub fn row(&self, group: &str, plural: &str) -> Result<Arc<Row>, ApiError> {
-        Err(ApiError::internal(format_args!("no resource {plural} in group {group:?}")))
+        let row = self.inner.catalog.stored(group, plural);
+        row.ok_or_else(|| ApiError::internal(format_args!("no resource {plural} in group {group:?}")))
     }
 
-    /// An object in its hub version, with its resourceVersion. `namespace` is empty for objects of the cluster.
-    pub async fn get(&self, row: &Row, namespace: &str, name: &str) -> Result<Option<Value>, ApiError> {
-        Err(ApiError::internal("not there yet"))
+    /// An object as it is stored.
+    pub async fn get_stored(
+        &self,
+        row: &Arc<Row>,
+        namespace: &str,
+        name: &str,
+        at: At,
+    ) -> Result<Option<Stored>, ApiError> {
+        let got = self.inner.store.get(&row.key(namespace, name), at).await.map_err(errors::read)?;
+        Ok(got.entry.map(|entry| Stored { row: row.clone(), bytes: entry.value, revision: entry.revision }))
     }
 
-    /// All objects of a namespace, or of all where it is empty.
+    /// An object in the version it is stored in, with its resourceVersion. `namespace` is empty for objects of the cluster.
+    pub async fn get(&self, row: &Arc<Row>, namespace: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        self.get_stored(row, namespace, name, At::Latest).await?.map(|found| found.value()).transpose()
+    }
+
+    /// All objects of a namespace, or of all where it is empty, in the version they are stored in.
     pub async fn list(&self, row: &Row, namespace: &str) -> Result<Vec<Value>, ApiError> {
-        Err(ApiError::internal("not there yet"))
+        let listing = self.inner.store.list(&row.prefix(namespace), k8s_store::ListOptions::default()).await;
+        let entries = listing.map_err(errors::read)?.entries;
+        entries.iter().map(|entry| stored::parse(&entry.value, entry.revision)).collect()
     }
 
-    /// Creates an object as a client would: defaults, admission, validation.
+    /// Creates an object as a client would: defaults, admission, validation. The object is of the row's version.
     pub async fn create(&self, call: &Call, row: &Arc<Row>, namespace: &str, object: Value) -> Result<Value, ApiError> {
-        Err(ApiError::internal("not there yet"))
+        self.create_object(call, row, namespace, object).await?.in_version()
     }
 
     /// Replaces an object or, with a subresource, that part of it. Without a resourceVersion in `object` it replaces whatever is there.
@@ -66,10 +118,14 @@ impl Registry {
         subresource: &str,
         object: Value,
     ) -> Result<Value, ApiError> {
-        Err(ApiError::internal("not there yet"))
+        let (namespace, name) = (k8s_types::object::namespace(&object), k8s_types::object::name(&object));
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let change = Change::of(call, row, &namespace, &name, subresource);
+        let (stored, _) = self.modify(&change, |_| Ok(object.clone())).await?;
+        stored.in_version()
     }
 
-    /// Deletes an object; `options` is a DeleteOptions or null.
+    /// Deletes an object; `options` is a DeleteOptions or null. Answers the object as it was, or as it waits for its end.
     pub async fn delete(
         &self,
         call: &Call,
@@ -78,6 +134,7 @@ impl Registry {
         name: &str,
         options: Value,
     ) -> Result<Value, ApiError> {
-        Err(ApiError::internal("not there yet"))
+        let options = DeleteOptions::read(&options)?;
+        Ok(self.delete_object(call, row, namespace, name, &options).await?.object)
     }
 }

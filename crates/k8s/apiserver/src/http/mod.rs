@@ -1,0 +1,6 @@
+//! HTTP: routes, negotiation, bodies, answers.
+
+pub mod body;
+mod gzip;
+mod negotiate;
+mod path;

@@ -1,0 +1,144 @@
+//! Create.
+
+use std::sync::Arc;
+
+use k8s_store::{Expect, Write, WriteError};
+use k8s_types::field::Errors;
+use k8s_types::status::ApiError;
+use k8s_types::{codec, object};
+use serde_json::Value;
+
+use super::{Call, Registry, errors, metadata, owned};
+use crate::admission::{self, Attributes, DryRun, Operation};
+use crate::catalog::Row;
+use crate::stored::{self, Stored};
+
+impl Registry {
+    /// Creates an object of the row's version, decoded; tries other names where the server makes the name.
+    pub async fn create_object(
+        &self,
+        call: &Call,
+        row: &Arc<Row>,
+        namespace: &str,
+        mut object: Value,
+    ) -> Result<Stored, ApiError> {
+        if !object::resource_version(&object).is_empty() {
+            let text = "resourceVersion should not be set on objects to be created";
+            return Err(ApiError::new(500, k8s_types::status::Reason::InternalError, text));
+        }
+        metadata::settle_namespace(row, &mut object, namespace)?;
+        codec::default(&mut object, &row.resource.ty());
+        owned::on_create(call, row, &mut object);
+        row.to_stored(&mut object);
+        row.defaults(&mut object);
+        let base = object::generate_name(&object).to_owned();
+        if base.is_empty() || !object::name(&object).is_empty() {
+            return self.create_once(call, row, namespace, object).await;
+        }
+        let mut last = ApiError::internal("no name was tried");
+        for _ in 0..metadata::NAME_ATTEMPTS {
+            let mut attempt = object.clone();
+            object::set_metadata(&mut attempt, "name", metadata::generate_name(&base)?);
+            match self.create_once(call, row, namespace, attempt).await {
+                Err(error) if error.reason == k8s_types::status::Reason::AlreadyExists => last = error,
+                done => return done,
+            }
+        }
+        let name = last.details.as_ref().map(|d| d.name.clone()).unwrap_or_default();
+        Err(ApiError::generate_name_conflict(&row.group_resource(), &name, 1))
+    }
+
+    /// One attempt; the object is of the stored version, with defaults.
+    pub(super) async fn create_once(
+        &self,
+        call: &Call,
+        row: &Arc<Row>,
+        namespace: &str,
+        mut object: Value,
+    ) -> Result<Stored, ApiError> {
+        let name = object::name(&object).to_owned();
+        let mut warnings = Vec::new();
+        {
+            let mut attributes = Attributes {
+                row,
+                subresource: "",
+                operation: Operation::Create,
+                namespace,
+                name: &name,
+                object: Some(&mut object),
+                old: None,
+                dry_run: call.dry_run,
+                identity: &call.identity,
+                warnings: &mut warnings,
+            };
+            admission::mutate(self, &mut attributes).await?;
+        }
+        metadata::begin(&mut object)?;
+        row.prepare_create(&mut object);
+        let reservation = match row.is("", "services") {
+            true => Some(self.allocator().reserve(self, &mut object, None, call.dry_run).await?),
+            false => None,
+        };
+        let mut errors = Errors::new();
+        row.check_create(&object, &mut errors);
+        if !errors.is_empty() {
+            return Err(ApiError::invalid(&row.group_kind(), &name, &errors));
+        }
+        {
+            let mut attributes = Attributes {
+                row,
+                subresource: "",
+                operation: Operation::Create,
+                namespace,
+                name: &name,
+                object: Some(&mut object),
+                old: None,
+                dry_run: call.dry_run,
+                identity: &call.identity,
+                warnings: &mut warnings,
+            };
+            admission::validate(self, &mut attributes).await?;
+        }
+        warnings.extend(row.warnings(&object, None));
+        warnings.into_iter().for_each(|warning| call.warn(warning));
+        let stored = self.store_new(call, row, namespace, &name, &object).await?;
+        if let Some(reservation) = reservation.filter(|_| call.dry_run == DryRun::No) {
+            reservation.keep();
+        }
+        Ok(stored)
+    }
+
+    async fn store_new(
+        &self,
+        call: &Call,
+        row: &Arc<Row>,
+        namespace: &str,
+        name: &str,
+        object: &Value,
+    ) -> Result<Stored, ApiError> {
+        let key = row.key(namespace, name);
+        let bytes = stored::encode(object);
+        if call.dry_run == DryRun::All {
+            let found = self.store().get(&key, k8s_store::At::Latest).await.map_err(errors::read)?;
+            return match found.entry {
+                Some(entry) => Err(taken(row, name, &entry.value)),
+                None => Ok(Stored { row: row.clone(), bytes, revision: 0 }),
+            };
+        }
+        match self.store().write(Write::put(key, Expect::Absent, bytes.clone())).await {
+            Ok(written) => Ok(Stored { row: row.clone(), bytes, revision: written.revision }),
+            Err(WriteError::Conflict { current, .. }) => {
+                Err(taken(row, name, current.as_ref().map(|entry| &*entry.value).unwrap_or_default()))
+            }
+            Err(error) => Err(errors::write(error)),
+        }
+    }
+}
+
+fn taken(row: &Row, name: &str, there: &[u8]) -> ApiError {
+    let mut error = ApiError::already_exists(&row.group_resource(), name);
+    if stored::parse(there, 0).is_ok_and(|object| object::deletion(&object).is_some()) {
+        error.message = format!("object is being deleted: {}", error.message);
+    }
+    error
+}
