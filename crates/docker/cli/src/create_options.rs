@@ -426,7 +426,7 @@ impl CreateOptions {
             return Ok(json!({ "Test": ["NONE"] }));
         }
         let duration =
-            |text: &Option<String>| text.as_deref().map_or(Ok(0), units::parse_duration).map_err(anyhow::Error::msg);
+            |text: &Option<String>| text.as_deref().map_or(Ok(0), spec::duration::parse).map_err(anyhow::Error::msg);
         let given = self.health_cmd.is_some() || self.health_interval.is_some() || self.health_retries.is_some();
         if !given && self.health_timeout.is_none() && self.health_start_period.is_none() {
             return Ok(Value::Null);

@@ -1,4 +1,4 @@
-//! Sizes and durations as docker prints and reads them.
+//! Sizes and durations as docker prints them.
 
 /// Decimal units with `digits` significant digits: `4.26MB`.
 pub(crate) fn human_size(bytes: f64, digits: usize) -> String {
@@ -60,36 +60,6 @@ pub(crate) fn human_duration(seconds: i64) -> String {
     }
 }
 
-/// A duration flag in Go's notation (`1m30s`, `500ms`) in nanoseconds.
-pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
-    let invalid = || format!("time: invalid duration {text:?}");
-    let mut rest = text;
-    let mut total = 0f64;
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .ok_or_else(|| format!("time: missing unit in duration {text:?}"))?;
-        let number: f64 = rest[..end].parse().map_err(|_| invalid())?;
-        rest = &rest[end..];
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "ns" => 1.0,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return Err(invalid()),
-        };
-        total += number * unit;
-        rest = &rest[end..];
-    }
-    Ok(total as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,8 +97,5 @@ mod tests {
         ] {
             assert_eq!(human_duration(seconds), shown);
         }
-        assert_eq!(parse_duration("1m30s"), Ok(90_000_000_000));
-        assert_eq!(parse_duration("1.5s"), Ok(1_500_000_000));
-        assert!(parse_duration("10").is_err());
     }
 }

@@ -49,7 +49,7 @@ pub use model::host::{
     UpdateSpec,
 };
 pub use model::image::{
-    CommitSpec, ImageHistory, ImageInspect, ImageRemoved, ImageSummary, ImportSpec, LayerStep, Progress, RegistryAuth,
+    CommitSpec, ImageHistory, ImageInspect, ImageRemoved, ImageSummary, ImportSpec, Progress, RegistryAuth,
 };
 pub use model::mode::{BadMode, CgroupnsMode, IpcMode, NetworkMode, PidMode, RestartPolicy, UsernsMode, UtsMode};
 pub use model::mount::{BindOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeDriver, VolumeOptions};
@@ -68,4 +68,5 @@ pub use model::view::{
     RemoveOptions, StateView, Status, StopOptions, Top, WaitCondition, WaitResult,
 };
 pub use model::volume::{Volume, VolumeSpec};
+pub use registry::{Event as Transfer, LayerStep};
 pub use settings::EngineConfig;

@@ -252,11 +252,12 @@ async fn settle_pause(inner: &Inner, record: &mut Record) {
         }
     };
     let by_user = matches!(record.state, State::Paused { held: Hold::User, .. });
-    if frozen && !by_user {
-        if let Err(error) = inner.supervisor.resume(&record.id).await {
-            tracing::warn!(container = record.id, %error, "it stays paused");
-            return;
-        }
+    if frozen
+        && !by_user
+        && let Err(error) = inner.supervisor.resume(&record.id).await
+    {
+        tracing::warn!(container = record.id, %error, "it stays paused");
+        return;
     }
     if let State::Paused { pid, started, before, .. } = &record.state
         && !(frozen && by_user)

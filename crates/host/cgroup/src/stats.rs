@@ -1,11 +1,14 @@
 //! Statistics of a group in one shape for v1 and v2, as `docker stats` needs them.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
 use crate::error::Result;
+use crate::files::{read_key, read_number};
 
 /// A reading of everything at once. Controllers that are absent leave their part empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -125,6 +128,22 @@ pub(crate) fn read(group: &Cgroup) -> Result<Stats> {
     v2::read(group, &mut stats)?;
     stats.memory.oom_kills = group.oom_kills()?;
     Ok(stats)
+}
+
+/// The files are the same in both versions.
+fn pids(dir: &Path, stats: &mut Stats) -> Result<()> {
+    stats.pids.current = read_number(&dir.join("pids.current"))?.unwrap_or(0);
+    let limit = read_number(&dir.join("pids.max"))?;
+    stats.pids.limit = limit.filter(|&limit| limit != u64::MAX).unwrap_or(0);
+    stats.pids.failures = read_key(&dir.join("pids.events"), "max")?.unwrap_or(0);
+    Ok(())
+}
+
+/// Sizes of huge pages (`2MB`) that have a file with this ending; reservations, which have a dot more, apart.
+fn huge_pages(dir: &Path, ending: &str) -> Vec<String> {
+    let size = |name: &str| name.strip_prefix("hugetlb.")?.strip_suffix(ending).map(str::to_owned);
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.filter_map(|name| size(name.to_str()?)).filter(|size| !size.contains('.')).collect()
 }
 
 #[cfg(test)]

@@ -37,6 +37,27 @@ pub enum LayerStep {
     MountedFrom { repository: String },
 }
 
+impl LayerStep {
+    /// Docker's words.
+    pub fn status(&self) -> String {
+        let words = match self {
+            LayerStep::PullingFsLayer => "Pulling fs layer",
+            LayerStep::Waiting => "Waiting",
+            LayerStep::Downloading { .. } => "Downloading",
+            LayerStep::DownloadComplete => "Download complete",
+            LayerStep::PullComplete => "Pull complete",
+            LayerStep::AlreadyExists => "Already exists",
+            LayerStep::Retrying { seconds } => return format!("Retrying in {seconds} seconds"),
+            LayerStep::Preparing => "Preparing",
+            LayerStep::Pushing { .. } => "Pushing",
+            LayerStep::Pushed => "Pushed",
+            LayerStep::LayerAlreadyExists => "Layer already exists",
+            LayerStep::MountedFrom { repository } => return format!("Mounted from {repository}"),
+        };
+        words.to_owned()
+    }
+}
+
 /// Where events go; cloning gives another handle on the same sink. The sink must not block.
 #[derive(Clone)]
 pub struct Progress(Arc<dyn Fn(Event) + Send + Sync>);

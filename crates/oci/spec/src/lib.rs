@@ -6,9 +6,11 @@
 //! - [`digest`]: content addresses, and newtypes for what is addressed
 //! - [`image`]: manifests, indexes, image configurations
 //! - [`reference`]: names of images, as users write them and as they are meant
+//! - [`duration`]: durations in Go's notation
 //! - [`platform`]: operating system, architecture and variant
 
 pub mod digest;
+pub mod duration;
 pub mod image;
 pub mod platform;
 pub mod reference;

@@ -1,19 +1,29 @@
 //! Progress of pulls, pushes and loads as lines of JSON.
 
 use docker_types::stream::{JsonMessage, ProgressDetail};
-use engine::{LayerStep, Progress};
+use engine::{LayerStep, Progress, Transfer};
 use serde_json::json;
 
 /// The line, or two, that tell it.
 pub fn lines(progress: Progress) -> Vec<JsonMessage> {
     match progress {
-        Progress::PullingFrom { tag, repository } => {
+        Progress::Transfer(event) => transfer(event),
+        Progress::Output(text) => {
+            let stream = if text.ends_with('\n') { text } else { text + "\n" };
+            vec![JsonMessage { stream, ..JsonMessage::default() }]
+        }
+    }
+}
+
+fn transfer(event: Transfer) -> Vec<JsonMessage> {
+    match event {
+        Transfer::PullingFrom { tag, repository } => {
             vec![JsonMessage { id: tag, ..status(format!("Pulling from {repository}")) }]
         }
-        Progress::PushTo { repository } => vec![status(format!("The push refers to repository [{repository}]"))],
-        Progress::Layer { id, step } => vec![layer(id, &step)],
-        Progress::Digest(digest) => vec![status(format!("Digest: {digest}"))],
-        Progress::Pushed { tag, digest, size } => {
+        Transfer::PushTo { repository } => vec![status(format!("The push refers to repository [{repository}]"))],
+        Transfer::Layer { id, step } => vec![layer(id, &step)],
+        Transfer::Digest(digest) => vec![status(format!("Digest: {digest}"))],
+        Transfer::Pushed { tag, digest, size } => {
             let aux = json!({"Tag": tag, "Digest": digest, "Size": size});
             vec![
                 status(format!("{tag}: digest: {digest} size: {size}")),
@@ -24,11 +34,7 @@ pub fn lines(progress: Progress) -> Vec<JsonMessage> {
                 },
             ]
         }
-        Progress::Status(text) => vec![status(text)],
-        Progress::Output(text) => {
-            let stream = if text.ends_with('\n') { text } else { text + "\n" };
-            vec![JsonMessage { stream, ..JsonMessage::default() }]
-        }
+        Transfer::Status(text) => vec![status(text)],
     }
 }
 
@@ -39,13 +45,11 @@ pub fn status(text: String) -> JsonMessage {
 
 fn layer(id: String, step: &LayerStep) -> JsonMessage {
     let detail = match *step {
-        LayerStep::Downloading { current, total }
-        | LayerStep::Extracting { current, total }
-        | LayerStep::Pushing { current, total }
-        | LayerStep::Loading { current, total } => ProgressDetail { current, total, ..ProgressDetail::default() },
+        LayerStep::Downloading { current, total } | LayerStep::Pushing { current, total } => {
+            ProgressDetail { current, total, ..ProgressDetail::default() }
+        }
         LayerStep::PullingFsLayer
         | LayerStep::Waiting
-        | LayerStep::VerifyingChecksum
         | LayerStep::DownloadComplete
         | LayerStep::PullComplete
         | LayerStep::AlreadyExists
@@ -102,9 +106,9 @@ mod tests {
 
     #[test]
     fn lines_are_dockers() {
-        let layer = |step| shown(Progress::Layer { id: "abc".into(), step });
+        let layer = |step| shown(Progress::Transfer(Transfer::Layer { id: "abc".into(), step }));
         assert_eq!(
-            shown(Progress::PullingFrom { tag: "12".into(), repository: "library/debian".into() }),
+            shown(Progress::Transfer(Transfer::PullingFrom { tag: "12".into(), repository: "library/debian".into() })),
             [r#"{"status":"Pulling from library/debian","id":"12"}"#]
         );
         assert_eq!(
@@ -121,7 +125,7 @@ mod tests {
         );
         assert_eq!(shown(Progress::Output("Loaded image: a".into())), [r#"{"stream":"Loaded image: a\n"}"#]);
         assert_eq!(
-            shown(Progress::Pushed { tag: "t".into(), digest: "sha256:1".into(), size: 5 }),
+            shown(Progress::Transfer(Transfer::Pushed { tag: "t".into(), digest: "sha256:1".into(), size: 5 })),
             [
                 r#"{"status":"t: digest: sha256:1 size: 5"}"#,
                 r#"{"progressDetail":{},"aux":{"Digest":"sha256:1","Size":5,"Tag":"t"}}"#

@@ -1,7 +1,7 @@
 //! `logs`: what a container has written.
 
 use crate::connection::Client;
-use crate::{Outcome, stream, units};
+use crate::{Outcome, stream};
 use clap::Args;
 use http::Method;
 
@@ -57,7 +57,7 @@ pub(super) fn point_in_time(text: &str) -> anyhow::Result<String> {
     if text.parse::<f64>().is_ok() {
         return Ok(text.into());
     }
-    if let Ok(back) = units::parse_duration(text) {
+    if let Ok(back) = spec::duration::parse(text) {
         return Ok((now() - back / 1_000_000_000).to_string());
     }
     let moment: jiff::Timestamp = text

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use registry::{Credentials, Event as Told, LayerStep as Step, PullRequest, PushRequest};
+use registry::{Credentials, PullRequest, PushRequest};
 use spec::platform::Platform;
 use store::Loaded;
 
@@ -10,7 +10,7 @@ use super::reference_of;
 use crate::engine::{Engine, blocking};
 use crate::error::{Error, Kind, Result};
 use crate::model::event::EventKind;
-use crate::model::image::{ImportSpec, LayerStep, Progress, RegistryAuth};
+use crate::model::image::{ImportSpec, Progress, RegistryAuth};
 use crate::model::stream::{ByteStream, ProgressSink};
 
 /// Bytes gathered before they go to a client: a tar is written in small pieces.
@@ -135,35 +135,7 @@ fn credentials(auth: RegistryAuth) -> Credentials {
 }
 
 fn sink(progress: ProgressSink) -> registry::Progress {
-    registry::Progress::new(move |told| progress.send(translate(told)))
-}
-
-fn translate(told: Told) -> Progress {
-    match told {
-        Told::PullingFrom { tag, repository } => Progress::PullingFrom { tag, repository },
-        Told::PushTo { repository } => Progress::PushTo { repository },
-        Told::Layer { id, step } => Progress::Layer { id, step: translate_step(step) },
-        Told::Digest(digest) => Progress::Digest(digest),
-        Told::Pushed { tag, digest, size } => Progress::Pushed { tag, digest, size },
-        Told::Status(text) => Progress::Status(text),
-    }
-}
-
-fn translate_step(step: Step) -> LayerStep {
-    match step {
-        Step::PullingFsLayer => LayerStep::PullingFsLayer,
-        Step::Waiting => LayerStep::Waiting,
-        Step::Downloading { current, total } => LayerStep::Downloading { current, total },
-        Step::DownloadComplete => LayerStep::DownloadComplete,
-        Step::PullComplete => LayerStep::PullComplete,
-        Step::AlreadyExists => LayerStep::AlreadyExists,
-        Step::Retrying { seconds } => LayerStep::Retrying { seconds },
-        Step::Preparing => LayerStep::Preparing,
-        Step::Pushing { current, total } => LayerStep::Pushing { current, total },
-        Step::Pushed => LayerStep::Pushed,
-        Step::LayerAlreadyExists => LayerStep::LayerAlreadyExists,
-        Step::MountedFrom { repository } => LayerStep::MountedFrom { repository },
-    }
+    registry::Progress::new(move |told| progress.send(Progress::Transfer(told)))
 }
 
 impl From<registry::Error> for Error {

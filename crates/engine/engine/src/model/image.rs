@@ -104,61 +104,8 @@ pub struct RegistryAuth {
 /// Progress of a pull, push, load or import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// `<tag>: Pulling from <repository>`.
-    PullingFrom { tag: String, repository: String },
-    /// `The push refers to repository [<repository>]`.
-    PushTo { repository: String },
-    /// Something about one layer, by the short id that docker shows.
-    Layer { id: String, step: LayerStep },
-    /// `Digest: <digest>`.
-    Digest(String),
-    /// `<tag>: digest: <digest> size: <size>`, the end of a push.
-    Pushed { tag: String, digest: String, size: u64 },
-    /// A line of text (`Status: Downloaded newer image for ...`).
-    Status(String),
+    /// What a registry's transfer tells.
+    Transfer(registry::Event),
     /// A line of output (`Loaded image: ...`).
     Output(String),
-}
-
-/// What happens to a layer; counts in bytes, a total of zero is unknown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LayerStep {
-    PullingFsLayer,
-    Waiting,
-    Downloading { current: u64, total: u64 },
-    VerifyingChecksum,
-    DownloadComplete,
-    Extracting { current: u64, total: u64 },
-    PullComplete,
-    AlreadyExists,
-    Retrying { seconds: u64 },
-    Preparing,
-    Pushing { current: u64, total: u64 },
-    Pushed,
-    LayerAlreadyExists,
-    MountedFrom { repository: String },
-    Loading { current: u64, total: u64 },
-}
-
-impl LayerStep {
-    /// Docker's words.
-    pub fn status(&self) -> String {
-        match self {
-            LayerStep::PullingFsLayer => "Pulling fs layer".to_owned(),
-            LayerStep::Waiting => "Waiting".to_owned(),
-            LayerStep::Downloading { .. } => "Downloading".to_owned(),
-            LayerStep::VerifyingChecksum => "Verifying Checksum".to_owned(),
-            LayerStep::DownloadComplete => "Download complete".to_owned(),
-            LayerStep::Extracting { .. } => "Extracting".to_owned(),
-            LayerStep::PullComplete => "Pull complete".to_owned(),
-            LayerStep::AlreadyExists => "Already exists".to_owned(),
-            LayerStep::Retrying { seconds } => format!("Retrying in {seconds} seconds"),
-            LayerStep::Preparing => "Preparing".to_owned(),
-            LayerStep::Pushing { .. } => "Pushing".to_owned(),
-            LayerStep::Pushed => "Pushed".to_owned(),
-            LayerStep::LayerAlreadyExists => "Layer already exists".to_owned(),
-            LayerStep::MountedFrom { repository } => format!("Mounted from {repository}"),
-            LayerStep::Loading { .. } => "Loading layer".to_owned(),
-        }
-    }
 }

@@ -1,12 +1,11 @@
 //! Statistics from the v1 hierarchies.
 
-use std::fs;
 use std::path::Path;
 
 use super::{BlkioEntry, HugetlbStats, Stats};
 use crate::cgroup::Cgroup;
 use crate::error::Result;
-use crate::files::{read_key, read_keyed, read_number, read_optional};
+use crate::files::{read_keyed, read_number, read_optional};
 use crate::hierarchy::Controller;
 
 pub(super) fn read(group: &Cgroup, stats: &mut Stats) -> Result<()> {
@@ -23,7 +22,7 @@ pub(super) fn read(group: &Cgroup, stats: &mut Stats) -> Result<()> {
         blkio(&dir, stats)?;
     }
     if let Some(dir) = group.v1_dir(Controller::Pids) {
-        pids(&dir, stats)?;
+        super::pids(&dir, stats)?;
     }
     if let Some(dir) = group.v1_dir(Controller::Hugetlb) {
         hugetlb(&dir, stats)?;
@@ -113,34 +112,15 @@ pub(super) fn parse_blkio(text: &str) -> Vec<BlkioEntry> {
     text.lines().filter_map(entry).collect()
 }
 
-fn pids(dir: &Path, stats: &mut Stats) -> Result<()> {
-    stats.pids.current = read_number(&dir.join("pids.current"))?.unwrap_or(0);
-    let limit = read_number(&dir.join("pids.max"))?;
-    stats.pids.limit = limit.filter(|&limit| limit != u64::MAX).unwrap_or(0);
-    stats.pids.failures = read_key(&dir.join("pids.events"), "max")?.unwrap_or(0);
-    Ok(())
-}
-
 fn hugetlb(dir: &Path, stats: &mut Stats) -> Result<()> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let size = name.to_str().and_then(|name| name.strip_prefix("hugetlb."));
-        let Some(size) = size.and_then(|name| name.strip_suffix(".usage_in_bytes")) else {
-            continue;
-        };
-        if size.contains('.') {
-            continue; // reservations
-        }
+    for size in super::huge_pages(dir, ".usage_in_bytes") {
         let number = |what: &str| read_number(&dir.join(format!("hugetlb.{size}.{what}")));
         let reading = HugetlbStats {
             usage: number("usage_in_bytes")?.unwrap_or(0),
             max_usage: number("max_usage_in_bytes")?.unwrap_or(0),
             failcnt: number("failcnt")?.unwrap_or(0),
         };
-        stats.hugetlb.insert(size.to_owned(), reading);
+        stats.hugetlb.insert(size, reading);
     }
     Ok(())
 }

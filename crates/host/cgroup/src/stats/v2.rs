@@ -1,6 +1,5 @@
 //! Statistics from the v2 tree.
 
-use std::fs;
 use std::path::Path;
 
 use super::{BlkioEntry, HugetlbStats, Stats};
@@ -26,7 +25,7 @@ pub(super) fn read(group: &Cgroup, stats: &mut Stats) -> Result<()> {
         blkio(&dir, stats)?;
     }
     if here(Controller::Pids) && hierarchy.has_v2(Controller::Pids) {
-        pids(&dir, stats)?;
+        super::pids(&dir, stats)?;
     }
     if here(Controller::Hugetlb) && hierarchy.has_v2(Controller::Hugetlb) {
         hugetlb(&dir, stats)?;
@@ -99,34 +98,15 @@ pub(super) fn parse_io_stat(text: &str) -> (Vec<BlkioEntry>, Vec<BlkioEntry>) {
     (bytes, operations)
 }
 
-fn pids(dir: &Path, stats: &mut Stats) -> Result<()> {
-    stats.pids.current = read_number(&dir.join("pids.current"))?.unwrap_or(0);
-    let limit = read_number(&dir.join("pids.max"))?;
-    stats.pids.limit = limit.filter(|&limit| limit != u64::MAX).unwrap_or(0);
-    stats.pids.failures = read_key(&dir.join("pids.events"), "max")?.unwrap_or(0);
-    Ok(())
-}
-
 fn hugetlb(dir: &Path, stats: &mut Stats) -> Result<()> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let size = name.to_str().and_then(|name| name.strip_prefix("hugetlb."));
-        let Some(size) = size.and_then(|name| name.strip_suffix(".current")) else {
-            continue;
-        };
-        if size.contains('.') {
-            continue; // reservations
-        }
+    for size in super::huge_pages(dir, ".current") {
         let file = |what: &str| dir.join(format!("hugetlb.{size}.{what}"));
         let reading = HugetlbStats {
             usage: read_number(&file("current"))?.unwrap_or(0),
             max_usage: 0,
             failcnt: read_key(&file("events"), "max")?.unwrap_or(0),
         };
-        stats.hugetlb.insert(size.to_owned(), reading);
+        stats.hugetlb.insert(size, reading);
     }
     Ok(())
 }

@@ -197,31 +197,12 @@ fn health(text: &str) -> Result<Healthcheck> {
     Ok(check)
 }
 
-/// Go's durations (`1m30s`, `1.5s`, `500ms`), in nanoseconds.
 fn duration(text: &str) -> Result<i64> {
-    let invalid = || bad(format!("time: invalid duration {text:?}"));
-    let mut rest = text;
-    let mut total = 0.0_f64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(invalid)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| invalid())?;
-        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |n| n + digits);
-        let scale = match &rest[digits..unit_end] {
-            "ns" => 1.0,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return Err(invalid()),
-        };
-        total += number * scale;
-        rest = &rest[unit_end..];
+    let nanoseconds = spec::duration::parse(text).map_err(bad)?;
+    if nanoseconds < 0 {
+        return Err(bad(format!("time: invalid duration {text:?}")));
     }
-    if text.is_empty() || !(0.0..9e18).contains(&total) {
-        return Err(invalid());
-    }
-    Ok(total as i64)
+    Ok(nanoseconds)
 }
 
 /// Splits at blanks as a shell does, with quotes, backslashes and variables of the image's environment.

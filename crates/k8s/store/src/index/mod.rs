@@ -11,11 +11,11 @@ mod tests;
 mod view;
 pub(crate) mod watch;
 
-use crate::entry::{Event, Key, Previous};
 use crate::entry::error::ReadError;
+use crate::entry::{Event, Key, Previous};
 use bytes::Bytes;
-pub(crate) use history::Limits;
 use history::History;
+pub(crate) use history::Limits;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -55,7 +55,11 @@ impl Index {
         let bytes = map.iter().map(|(key, item)| key.len() + item.value.len()).sum();
         let history = History::new(revision, limits);
         let state = State { map, bytes, history, revision, lost: None };
-        Index { state: RwLock::new(state), topics: Topics::default(), revision: tokio::sync::watch::Sender::new(revision) }
+        Index {
+            state: RwLock::new(state),
+            topics: Topics::default(),
+            revision: tokio::sync::watch::Sender::new(revision),
+        }
     }
 
     /// The last revision whose changes everybody can see.

@@ -117,9 +117,11 @@ impl Writer {
             None => state.get(key).map(|(_, item)| item.clone()),
         };
         let previous: Vec<Option<Previous>> = request.writes.iter().map(|write| held(&write.key)).collect();
-        let unmet = request.writes.iter().zip(&previous).position(|(write, held)| {
-            !write.expect.holds(held.as_ref().map(|held| held.revision))
-        });
+        let unmet = request
+            .writes
+            .iter()
+            .zip(&previous)
+            .position(|(write, held)| !write.expect.holds(held.as_ref().map(|held| held.revision)));
         if let Some(at) = unmet {
             let key = request.writes[at].key.clone();
             let current = previous[at].as_ref().map(|held| Box::new(held.entry(Key::from(key.as_str()))));
