@@ -7,6 +7,7 @@ mod json;
 mod normalize;
 pub mod protobuf;
 mod prune;
+mod scalar;
 mod yaml;
 
 pub use default::default;
@@ -59,8 +60,8 @@ pub struct TypeMeta {
     pub kind: String,
 }
 
-/// How deep objects may be nested.
-pub const DEPTH_LIMIT: usize = 256;
+/// How deep objects may be nested (the parsers' own limit).
+pub const DEPTH_LIMIT: usize = 127;
 
 /// How many bytes a document may have.
 pub const SIZE_LIMIT: usize = 3 * 1024 * 1024;

@@ -21,11 +21,11 @@ pub enum DecodeError {
     #[error("{0}")]
     Protobuf(String),
     /// A value of another type than its field.
-    #[error("json: cannot unmarshal {found} into Go struct field {field} of type {wanted}")]
+    #[error("json: cannot unmarshal {found} into Go {} of type {wanted}", place(.field))]
     Mismatch {
         /// What was found: `string`, `number 1.5`, `object`, `array`, `bool`.
         found: String,
-        /// The struct's name and the path, such as `DeploymentSpec.spec.replicas`.
+        /// The struct's name and the path, such as `DeploymentSpec.spec.replicas`; empty for the document itself.
         field: String,
         /// The type of the field.
         wanted: String,
@@ -39,4 +39,8 @@ pub enum DecodeError {
     /// Unknown or duplicate fields, where these are errors.
     #[error("strict decoding error: {}", .0.join(", "))]
     Strict(Vec<String>),
+}
+
+fn place(field: &str) -> String {
+    if field.is_empty() { "value".into() } else { format!("struct field {field}") }
 }

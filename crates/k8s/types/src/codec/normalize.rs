@@ -51,7 +51,7 @@ fn drops(value: &Value, field: &Field) -> bool {
 }
 
 /// What a field that is always there has when nothing was given. Absent lists, maps and times stay absent: null says the same.
-fn zero(ty: &Type) -> Option<Value> {
+pub(super) fn zero(ty: &Type) -> Option<Value> {
     Some(match ty {
         Type::Bool => json!(false),
         Type::Int32 | Type::Int64 | Type::Number | Type::IntOrString => json!(0),

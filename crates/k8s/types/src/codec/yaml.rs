@@ -1,7 +1,8 @@
-//! YAML to objects, through JSON.
+//! YAML to objects, read as JSON is. One document; aliases may repeat only so much.
 
 use super::{DecodeError, Decoded, FieldValidation, TypeMeta, json};
 use crate::schema::Type;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// The kind that a document names.
@@ -13,10 +14,16 @@ pub(super) fn type_meta(bytes: &[u8]) -> Result<TypeMeta, DecodeError> {
 
 /// Decodes an object of a type.
 pub(super) fn decode(bytes: &[u8], ty: &Type, validation: FieldValidation) -> Result<Decoded, DecodeError> {
-    json::conform(parse(bytes)?, ty, validation)
+    let (value, state) = json::typed(yaml_serde::Deserializer::from_slice(bytes), ty).map_err(yaml_error)?;
+    json::finish(value, state, ty, validation)
 }
 
 /// Parses without a type.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, DecodeError> {
-    yaml_serde::from_slice(bytes).map_err(|error| DecodeError::Yaml(error.to_string()))
+    Value::deserialize(yaml_serde::Deserializer::from_slice(bytes)).map_err(yaml_error)
+}
+
+fn yaml_error(error: yaml_serde::Error) -> DecodeError {
+    let text = error.to_string();
+    if text.starts_with("recursion limit exceeded") { DecodeError::TooDeep } else { DecodeError::Yaml(text) }
 }
