@@ -54,7 +54,15 @@ pub enum Decision {
     Deny(String),
 }
 
-impl Attributes<'_> {
+impl<'a> Attributes<'a> {
+    /// The namespace it is about; empty for the cluster, all namespaces and paths.
+    pub fn namespace(&self) -> &'a str {
+        match self.target {
+            Target::Resource(resource) => resource.namespace,
+            Target::Path(_) => "",
+        }
+    }
+
     /// The text that refuses it, as clients know it.
     pub fn refusal(&self, reason: &str) -> String {
         let user = &self.identity.name;

@@ -1,6 +1,7 @@
 //! Who asks and what they may: authentication, impersonation, RBAC, tokens and reviews.
 
 mod connection;
+pub mod rbac;
 
 use std::sync::Arc;
 
