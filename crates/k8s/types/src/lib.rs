@@ -5,9 +5,11 @@
 pub mod codec;
 pub mod field;
 pub mod kinds;
+pub mod managed;
 pub mod names;
 pub mod object;
 pub mod openapi;
+pub mod patch;
 pub mod policy;
 pub mod quantity;
 pub mod schema;

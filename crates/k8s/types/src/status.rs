@@ -49,7 +49,7 @@ macro_rules! reasons {
     ($($variant:ident = $text:literal),* $(,)?) => {
         /// `Status.reason`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Reason { $(#[doc = $text] $variant),* }
+        pub enum Reason { $(#[doc = concat!("`", $text, "`")] $variant),* }
 
         impl Reason {
             /// As written in JSON.
