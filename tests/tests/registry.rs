@@ -170,3 +170,23 @@ fn size_of(files: &BTreeSet<(String, u64)>) -> u64 {
 fn size(folder: &Path) -> u64 {
     size_of(&files(folder))
 }
+
+#[test]
+fn a_mirror_is_asked_before_docker_hub_and_only_for_its_images() {
+    let host = Sandbox::with_options(&["--registry-mirror", "http://127.0.0.1:5001"]);
+    host.import(&busybox_layer(), "box:1");
+    let _mirror = start(&host, 5001, Door::Open);
+    let _other = start(&host, 5002, Door::Open);
+    for name in ["127.0.0.1:5001/library/mirrored:1", "127.0.0.1:5001/only/there:1"] {
+        host.docker(["tag", "box:1", name]).ok();
+        host.docker(["push", name]).ok();
+        host.docker(["rmi", name]).ok();
+    }
+    let said = host.docker(["pull", "mirrored:1"]).ok();
+    assert!(said.contains("Downloaded newer image for mirrored:1"), "{said}");
+    assert_eq!(host.docker(["run", "--rm", "mirrored:1", "echo", "from the mirror"]).ok(), "from the mirror");
+    let digests = host.inspect("mirrored:1")["RepoDigests"].clone();
+    assert!(digests[0].as_str().is_some_and(|it| it.starts_with("mirrored@sha256:")), "{digests}");
+    // A mirror of Docker Hub knows nothing of other registries.
+    host.docker(["pull", "127.0.0.1:5002/only/there:1"]).fails(1);
+}

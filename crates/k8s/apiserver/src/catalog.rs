@@ -96,7 +96,8 @@ impl Catalog {
         let rows = self.rows();
         let mut of_name = rows.iter().filter(|row| row.is(group, plural));
         let first = of_name.next()?;
-        if first.stored.converted { of_name.find(|row| !row.stored.converted).or(Some(first)) } else { Some(first) }.cloned()
+        if first.stored.converted { of_name.find(|row| !row.stored.converted).or(Some(first)) } else { Some(first) }
+            .cloned()
     }
 }
 

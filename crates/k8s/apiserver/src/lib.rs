@@ -21,12 +21,12 @@ pub mod bootstrap;
 pub mod catalog;
 pub mod config;
 pub mod crd;
+pub mod http;
 pub mod identity;
 pub mod pki;
 pub mod registry;
 pub mod server;
 pub mod stored;
-pub mod http;
 
 pub use config::{Config, OpenError};
 pub use identity::Identity;

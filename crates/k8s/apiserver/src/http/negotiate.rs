@@ -79,8 +79,13 @@ impl Clause<'_> {
 
 /// Reads an Accept header: clauses by descending quality, then in their order. Nothing at all accepts everything.
 pub fn clauses(header: &str) -> Vec<Clause<'_>> {
-    let mut all: Vec<Clause<'_>> =
-        header.split(',').map(str::trim).filter(|text| !text.is_empty()).map(clause).filter(|c| c.quality > 0.0).collect();
+    let mut all: Vec<Clause<'_>> = header
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(clause)
+        .filter(|c| c.quality > 0.0)
+        .collect();
     if header.trim().is_empty() {
         all.push(clause("*/*"));
     }
@@ -136,7 +141,10 @@ pub fn events(accept: &str) -> Result<Accepted, ApiError> {
             return Ok(Accepted { format, shape });
         }
     }
-    Err(ApiError::not_acceptable(&["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]))
+    Err(ApiError::not_acceptable(&[
+        "application/json;stream=watch",
+        "application/vnd.kubernetes.protobuf;stream=watch",
+    ]))
 }
 
 fn shape(clause: &Clause<'_>, list: bool) -> Option<Shape> {
@@ -176,9 +184,17 @@ mod tests {
             ("", false, json(Shape::Object)),
             ("*/*", false, json(Shape::Object)),
             (table, true, json(Shape::Table(MetaVersion::V1))),
-            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", true, json(Shape::Metadata(MetaVersion::V1))),
+            (
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+                true,
+                json(Shape::Metadata(MetaVersion::V1)),
+            ),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, */*", false, json(Shape::Object)),
-            ("application/json;q=0.5, application/yaml", false, Ok(Accepted { format: Format::Yaml, shape: Shape::Object })),
+            (
+                "application/json;q=0.5, application/yaml",
+                false,
+                Ok(Accepted { format: Format::Yaml, shape: Shape::Object }),
+            ),
             (
                 "application/vnd.kubernetes.protobuf,application/json",
                 false,

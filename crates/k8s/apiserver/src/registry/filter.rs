@@ -31,15 +31,24 @@ impl Filter {
         let labels = match labels.trim() {
             "" => None,
             text => Some(LabelSelector::parse(text).map_err(|e| {
-                ApiError::bad_request(format!("unable to parse requirement: {e}").replacen("unable to parse requirement: unable", "unable", 1))
+                ApiError::bad_request(format!("unable to parse requirement: {e}").replacen(
+                    "unable to parse requirement: unable",
+                    "unable",
+                    1,
+                ))
             })?),
         };
         let all = FieldSelector::parse(fields).map_err(|e| ApiError::bad_request(e.to_string()))?;
         for requirement in &all.0 {
             selectable(row, &requirement.field)?;
         }
-        let (names, fields) = all.0.into_iter().partition(|r| matches!(&*r.field, "metadata.name" | "metadata.namespace"));
-        Ok(Filter { labels: labels.filter(|l| !l.is_everything()), names: FieldSelector(names), fields: FieldSelector(fields) })
+        let (names, fields) =
+            all.0.into_iter().partition(|r| matches!(&*r.field, "metadata.name" | "metadata.namespace"));
+        Ok(Filter {
+            labels: labels.filter(|l| !l.is_everything()),
+            names: FieldSelector(names),
+            fields: FieldSelector(fields),
+        })
     }
 
     /// The same, of this name only.
@@ -51,7 +60,8 @@ impl Filter {
             Some(_) => {}
             None => {
                 let field = "metadata.name".to_owned();
-                let wanted = k8s_types::selector::field::FieldRequirement { field, equal: true, value: name.to_owned() };
+                let wanted =
+                    k8s_types::selector::field::FieldRequirement { field, equal: true, value: name.to_owned() };
                 self.names.0.push(wanted);
             }
         }

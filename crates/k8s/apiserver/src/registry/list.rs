@@ -75,7 +75,9 @@ impl Registry {
             }
         }
         let mut prefix = row.prefix(query.namespace);
-        if let Some(namespace) = query.filter.namespace().filter(|_| query.namespace.is_empty() && row.resource.namespaced) {
+        if let Some(namespace) =
+            query.filter.namespace().filter(|_| query.namespace.is_empty() && row.resource.namespaced)
+        {
             prefix = row.prefix(namespace);
         }
         let after = token.as_ref().map(|token| format!("{}{}", row.stored.prefix, token.after));
