@@ -7,14 +7,15 @@ use serde_json::{Map, Value, json};
 /// value of their own, empty lists and maps; fields that are always there get their zero value.
 pub fn normalize(value: &mut Value, ty: &Type) {
     match (value, ty) {
-        (Value::Object(object), Type::Struct(of)) => fields(object, of),
+        (Value::Object(object), Type::Struct(of)) => normalize_fields(object, of),
         (Value::Object(object), Type::Map(map)) => object.values_mut().for_each(|value| normalize(value, &map.value)),
         (Value::Array(items), Type::List(list)) => items.iter_mut().for_each(|item| normalize(item, &list.item)),
         _ => {}
     }
 }
 
-fn fields(object: &mut Map<String, Value>, of: &Struct) {
+/// As [`normalize`], of an object whose type is known to be a struct.
+pub(super) fn normalize_fields(object: &mut Map<String, Value>, of: &Struct) {
     for field in &of.fields {
         let name = field.name.as_str();
         if let Some(value) = object.get_mut(name) {

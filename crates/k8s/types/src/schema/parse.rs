@@ -187,7 +187,7 @@ fn list_of(name: &'static str, package: &'static str, item: &'static str) -> Str
         presence: Presence::Always,
         ..Field::new("metadata", Type::Struct(schema.list_meta()))
     });
-    of.fields.sort_by(|a, b| a.name.cmp(&b.name));
+    of.sort();
     of
 }
 
@@ -221,7 +221,7 @@ fn text_body(short: &'static str, package: &'static str, head: &'static str, bod
             None => of.fields.push(field(line.trim_start(), short)),
         }
     }
-    of.fields.sort_by(|a, b| a.name.cmp(&b.name));
+    of.sort();
     of
 }
 

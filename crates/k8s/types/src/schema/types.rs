@@ -166,9 +166,20 @@ pub struct Struct {
     pub embedded: bool,
     /// Of which fields only one may be set.
     pub unions: Vec<Union>,
+    /// The fields that have numbers, in the order in which protobuf writes them; those of a message that JSON does not show are next to each other.
+    pub(crate) wire: Vec<u16>,
 }
 
 impl Struct {
+    /// Brings the fields into their orders.
+    pub(super) fn sort(&mut self) {
+        self.fields.sort_by(|a, b| a.name.cmp(&b.name));
+        let numbered = |at: &u16| self.fields[usize::from(*at)].number > 0;
+        let mut wire: Vec<u16> = (0..self.fields.len() as u16).filter(numbered).collect();
+        wire.sort_by_key(|at| self.fields[usize::from(*at)].wire_path());
+        self.wire = wire;
+    }
+
     /// The field of a name.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.binary_search_by(|field| field.name.as_str().cmp(name)).ok().map(|at| &self.fields[at])
@@ -290,6 +301,15 @@ impl Field {
             patch: Patch::default(),
             atomic: None,
             description: Text::default(),
+        }
+    }
+
+    /// The numbers on the way to the field, for sorting.
+    fn wire_path(&self) -> [u32; 3] {
+        match self.outer {
+            [0, _] => [self.number, 0, 0],
+            [outer, 0] => [outer.into(), self.number, 0],
+            [outer, inner] => [outer.into(), inner.into(), self.number],
         }
     }
 
