@@ -4,6 +4,7 @@
 //! after another, as the test wants. Clients reach the daemon through its unix socket; what must see the containers' network runs with
 //! [`Sandbox::inside`]. When the sandbox goes, it ends what was started and removes its folders.
 
+pub mod cluster;
 pub mod images;
 pub mod leaks;
 pub mod registry;

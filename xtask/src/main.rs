@@ -1,4 +1,4 @@
-//! Project chores: `cargo xtask dist|test|tidy|demo|bench`.
+//! Project chores: `cargo xtask dist|setup|test|tidy|demo|bench`.
 
 mod bench;
 mod demo;
@@ -11,9 +11,10 @@ use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "cargo xtask dist|test|tidy|demo|bench
+const USAGE: &str = "cargo xtask dist|setup|test|tidy|demo|bench
   dist    build the static binary dist/sampan
-  test    install what the tests need, then run every check and test
+  setup   install what the tests need
+  test    the same, then run every check and test
   tidy    check the rules of the source tree
   demo    show the binary at work on a Debian image made here
   bench   compare with runc, crun and dockerd in one run";
@@ -33,6 +34,7 @@ fn chore() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.first().map(String::as_str) {
         Some("dist") => dist::dist().map(|path| println!("{}", path.display())),
+        Some("setup") => packages::set_up().map(drop),
         Some("test") => test::test(&words[1..]),
         Some("tidy") => tidy::tidy(),
         Some("demo") => demo::demo(),

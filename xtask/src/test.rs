@@ -7,8 +7,7 @@ use std::process::Command;
 
 /// Runs everything; further words go to the test runner as filters.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
-    packages::install(packages::TESTS)?;
-    let python = packages::python()?;
+    let set = packages::set_up()?;
     run("cargo", &["fmt", "--all", "--check"])?;
     tidy::tidy()?;
     run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])?;
@@ -20,5 +19,7 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
     } else {
         command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     }
-    run_command(command.args(filters).env("SAMPAN_BIN", binary).env("SAMPAN_PYTHON", python))
+    command.env("SAMPAN_BIN", binary).env("SAMPAN_PYTHON", set.python);
+    command.env("SAMPAN_CLIENTS", set.clients).env("SAMPAN_JAVASCRIPT", set.javascript);
+    run_command(command.args(filters))
 }
