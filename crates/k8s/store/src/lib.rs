@@ -8,6 +8,7 @@
 //! - [`entry`]: entries, events and what a read or a write asks for and answers
 //! - `index`: the map itself in memory, the history of its last changes, and the watchers; the same for both backends
 //! - `log`: the embedded backend, an append-only log with snapshots; `docs/kubernetes-store.md` is its format
+//! - [`archive`]: backup, restore and check of an embedded store's directory, without opening it
 //!
 //! Invariants:
 //! - What [`Store::write`] has acknowledged is on disk (or in etcd) already, but for writes marked
@@ -17,6 +18,7 @@
 //!   after a crash with relaxed writes on the way, and on etcd when others write to it.
 //! - Nothing here waits for a watcher. One that is slower than the history is long gets [`WatchError::TooOld`].
 
+pub mod archive;
 pub mod entry;
 mod index;
 mod log;

@@ -45,13 +45,19 @@ impl Store {
     /// Opens the embedded store in a directory, which is made if it is not there. Blocks while it reads everything.
     pub fn open(dir: &Path, options: Options) -> Result<Store, OpenError> {
         let (index, log) = Log::open(dir, options)?;
-        Ok(Store { index, backend: Backend::Log(log) })
+        Ok(Store { index, backend: Backend::Log(Arc::new(log)) })
     }
 
     /// An embedded store that keeps nothing on disk.
     pub fn in_memory(options: Options) -> Store {
         let (index, log) = Log::in_memory(options);
-        Store { index, backend: Backend::Log(log) }
+        Store { index, backend: Backend::Log(Arc::new(log)) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn open_files(files: Arc<dyn crate::log::files::Files>, options: Options) -> Result<Store, OpenError> {
+        let (index, log) = Log::open_files(files, options, false)?;
+        Ok(Store { index, backend: Backend::Log(Arc::new(log)) })
     }
 
     /// What a key holds.

@@ -155,12 +155,6 @@ pub struct Committed {
     pub previous: Vec<Option<Previous>>,
 }
 
-impl Entry {
-    pub(crate) fn without_key(&self) -> Previous {
-        Previous { created: self.created, revision: self.revision, value: self.value.clone() }
-    }
-}
-
 impl Previous {
     pub(crate) fn entry(&self, key: Key) -> Entry {
         Entry { key, created: self.created, revision: self.revision, value: self.value.clone() }

@@ -37,8 +37,9 @@ pub(crate) struct State {
     history: History,
     /// The last revision applied.
     revision: u64,
-    /// Revisions above the first and up to the second were given out and then lost in a crash: nobody may watch from there.
-    lost: Option<(u64, u64)>,
+    /// Revisions above the first and up to the second may have been given out and then lost in a crash: nobody may go on
+    /// from there.
+    lost: Vec<(u64, u64)>,
 }
 
 /// A change to apply. The revision that made the key is found here.
@@ -54,7 +55,7 @@ impl Index {
     pub(crate) fn new(map: BTreeMap<Key, Previous>, revision: u64, limits: Limits) -> Index {
         let bytes = map.iter().map(|(key, item)| key.len() + item.value.len()).sum();
         let history = History::new(revision, limits);
-        let state = State { map, bytes, history, revision, lost: None };
+        let state = State { map, bytes, history, revision, lost: Vec::new() };
         Index {
             state: RwLock::new(state),
             topics: Topics::default(),
@@ -103,12 +104,13 @@ impl Index {
         self.topics.forget(state.history.forget(until));
     }
 
-    /// Says that revisions up to `until` may have been given out although what they did is lost.
-    pub(crate) fn lose_until(&self, until: u64) {
+    /// Says that revisions above `above` and up to `until` may have been given out although what they did is lost, and
+    /// goes beyond them.
+    pub(crate) fn lose(&self, above: u64, until: u64) {
         let mut state = self.write();
-        state.lost = Some((state.revision, until));
-        state.revision = until + 1;
-        self.revision.send_replace(until + 1);
+        state.lost.push((above, until));
+        state.revision = state.revision.max(until + 1);
+        self.revision.send_replace(state.revision);
     }
 
     /// Replaces everything by what the map holds at a revision: every watcher is told to list again.
@@ -169,10 +171,8 @@ impl State {
     }
 
     fn kept(&self, revision: u64) -> Result<(), ReadError> {
-        let oldest = match self.lost {
-            Some((above, until)) if revision > above && revision <= until => until + 1,
-            _ => self.history.oldest(),
-        };
+        let lost = self.lost.iter().find(|(above, until)| revision > *above && revision <= *until);
+        let oldest = lost.map_or(self.history.oldest(), |(_, until)| until + 1);
         if revision < oldest { Err(ReadError::Compacted { requested: revision, oldest }) } else { Ok(()) }
     }
 

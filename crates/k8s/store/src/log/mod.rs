@@ -1,11 +1,29 @@
 //! The embedded backend: one thread that collects writes, makes them durable together and applies them.
+//!
+//! - [`writer`]: the thread; decides, groups, answers
+//! - [`journal`]: the end of the log on disk, segments and snapshots coming and going
+//! - [`recover`]: reading a directory at the start, and whether a flaw is a torn end or damage
+//! - [`segment`], [`frame`], [`snapshot`]: the formats
+//! - [`files`]: the file operations, behind a trait
+//!
+//! Only the writer changes anything; the threads beside it make the next segment and write snapshots.
 
+pub(crate) mod files;
 mod frame;
+mod journal;
+pub(crate) mod recover;
+pub(crate) mod segment;
+pub(crate) mod snapshot;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use crate::entry::error::WriteError;
 use crate::entry::{Committed, Write};
 use crate::index::{Index, Limits};
+use files::{Disk, Files};
+pub(crate) use journal::Appender;
+use journal::{Journal, Layout};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,23 +77,50 @@ pub enum OpenError {
     Format { path: PathBuf, found: u32, known: u32 },
     #[error("{path} has a store already")]
     Exists { path: PathBuf },
+    #[error("{path} has no store")]
+    Missing { path: PathBuf },
 }
 
 /// The log and its thread.
 pub(crate) struct Log {
     inbox: Arc<Inbox>,
+    layout: Option<Arc<Layout>>,
+    thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
+    ended: tokio::sync::watch::Receiver<bool>,
 }
 
 impl Log {
-    pub(crate) fn open(_dir: &Path, options: Options) -> Result<(Arc<Index>, Arc<Log>), OpenError> {
-        Ok(Log::in_memory(options))
+    pub(crate) fn open(dir: &Path, options: Options) -> Result<(Arc<Index>, Log), OpenError> {
+        let lock = Disk::lock(dir).map_err(|source| OpenError::Io { what: "lock", path: dir.to_path_buf(), source })?;
+        let disk = lock.ok_or_else(|| OpenError::InUse { path: dir.to_path_buf() })?;
+        Log::open_files(Arc::new(disk), options, true)
     }
 
-    pub(crate) fn in_memory(options: Options) -> (Arc<Index>, Arc<Log>) {
+    /// Opens a store in any directory of files. `background`: may start threads for what can be done beside.
+    pub(crate) fn open_files(
+        files: Arc<dyn Files>,
+        options: Options,
+        background: bool,
+    ) -> Result<(Arc<Index>, Log), OpenError> {
+        let (index, journal) = recover::open(files, &options, background)?;
+        Ok(Log::start(index, Some(journal), options))
+    }
+
+    pub(crate) fn in_memory(options: Options) -> (Arc<Index>, Log) {
         let index = Arc::new(Index::new(BTreeMap::new(), FIRST_REVISION, options.limits()));
+        Log::start(index, None, options)
+    }
+
+    fn start(index: Arc<Index>, journal: Option<Journal>, options: Options) -> (Arc<Index>, Log) {
+        let layout = journal.as_ref().map(|journal| journal.layout().clone());
         let inbox = Arc::new(Inbox::default());
-        Writer::start(index.clone(), inbox.clone(), options);
-        (index, Arc::new(Log { inbox }))
+        let (end, ended) = tokio::sync::watch::channel(false);
+        let writer = Writer::new(index.clone(), inbox.clone(), journal, options);
+        let thread = std::thread::spawn(move || {
+            writer.run();
+            end.send_replace(true);
+        });
+        (index, Log { inbox, layout, thread: std::sync::Mutex::new(Some(thread)), ended })
     }
 
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Committed, WriteError> {
@@ -84,20 +129,28 @@ impl Log {
 
     pub(crate) async fn close(&self) {
         self.inbox.close();
+        let mut ended = self.ended.clone();
+        let _ended = ended.wait_for(|ended| *ended).await;
     }
 
+    /// Why the last write failed, if it did.
     pub(crate) fn failure(&self) -> Option<String> {
-        None
+        self.inbox.failure()
     }
 
     pub(crate) fn disk(&self) -> u64 {
-        0
+        self.layout.as_ref().map_or(0, |layout| layout.disk())
     }
 }
 
 impl Drop for Log {
+    /// Waits for the last writes: afterwards the directory is free.
     fn drop(&mut self) {
         self.inbox.close();
+        let thread = self.thread.get_mut().map(Option::take);
+        if let Ok(Some(thread)) = thread {
+            let _ended = thread.join();
+        }
     }
 }
 
