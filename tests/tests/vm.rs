@@ -25,6 +25,7 @@ const MODULES: &[&str] = &[
     "nft_fib_inet",
     "nft_masq",
     "nft_nat",
+    "quota_v2",
 ];
 
 #[test]
@@ -433,6 +434,7 @@ fn daemon(guest: &mut Guest) {
          eventually 'wget -q -O - http://127.0.0.1:8080/ | grep -q served'
          docker rm -f web",
     );
+    quota(guest);
     check(
         guest,
         "daemon_leaves_nothing_behind",
@@ -441,6 +443,41 @@ fn daemon(guest: &mut Guest) {
          equal \"$(grep -c /var/lib/sampan /proc/mounts)\" 0 mounts
          docker rmi -f $(docker images -aq); equal \"$(docker images -q)\" '' images
          tail -3 /run/daemon.log",
+    );
+}
+
+/// A data root on a file system that enforces project quotas, and a second daemon on it.
+fn quota(guest: &mut Guest) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = folder.path().join("disk");
+    let made = std::process::Command::new("mkfs.ext4")
+        .args(["-q", "-O", "quota,project", "-E", "quotatype=prjquota", "-b", "4096"])
+        .arg(&disk)
+        .arg("32M")
+        .status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfs.ext4 makes a file system with project quotas");
+    guest.files.push(("/vm/disk".to_owned(), std::fs::read(&disk).expect("read the disk"), 0o644));
+    check(
+        guest,
+        "daemon_holds_the_size_of_the_writable_layer",
+        "mkdir -p /mnt/quota
+         mount -t ext4 -o loop,prjquota /vm/disk /mnt/quota
+         ( cd /; exec setsid sampan daemon -H unix:///run/quota.sock --data-root /mnt/quota/data --exec-root /run/quota \\
+             --pidfile /run/quota.pid --bridge none > /run/quota.log 2>&1 < /dev/null & )
+         export DOCKER_HOST=unix:///run/quota.sock
+         eventually 'docker version > /dev/null 2>&1'
+         tar -C /rootfs -c . | docker import - box:1
+         fill='dd if=/dev/zero of=/big bs=64k count=96 2>&1; echo $?; stat -c %s /big'
+         said=$(docker run --rm --network none --storage-opt size=4m box:1 sh -c \"$fill\")
+         echo \"$said\" | grep -q -E 'No space left|quota exceeded' || fail \"nothing stopped it: $said\"
+         within $(echo \"$said\" | tail -1) 3000000 4194304 'bytes written at 4 MiB'
+         said=$(docker run --rm --network none --storage-opt size=8m box:1 sh -c \"$fill\")
+         equal $(echo \"$said\" | tail -1) 6291456 'bytes written at 8 MiB'
+         docker run -d --name kept --network none --storage-opt size=4m box:1 sleep 100
+         equal $(docker inspect --format '{{index .HostConfig.StorageOpt \"size\"}}' kept) 4m 'size in inspect'
+         docker rm -f kept; docker rmi -f box:1
+         kill $(cat /run/quota.pid); eventually '[ ! -e /run/quota.pid ]'
+         eventually 'umount /mnt/quota'",
     );
 }
 
