@@ -23,6 +23,8 @@ pub mod resource;
 pub mod rules;
 pub mod scheduling;
 pub mod storage;
+#[cfg(test)]
+pub mod testing;
 
 /// The policy of a built-in kind, `None` where nothing is special. Core's group is the empty string.
 pub fn of(group: &str, kind: &str) -> Option<&'static Policy> {

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::field::Errors;
 
 pub mod at;
+pub mod check;
 pub mod metadata;
 pub mod read;
 
@@ -162,6 +163,7 @@ impl Policy {
     pub fn check_create(&self, new: &Value, namespaced: bool, errors: &mut Errors) {
         metadata::validate(new, self.name, namespaced, errors);
         (self.validate)(new, errors);
+        once(errors);
     }
 
     /// All checks of an update, metadata first.
@@ -171,13 +173,26 @@ impl Policy {
             (self.validate)(new, errors);
         }
         (self.validate_update)(new, old, errors);
+        once(errors);
     }
 
     /// All checks of a status update, metadata first.
     pub fn check_status(&self, new: &Value, old: &Value, namespaced: bool, errors: &mut Errors) {
         metadata::validate_update(new, old, namespaced, errors);
         (self.validate_status)(new, old, errors);
+        once(errors);
     }
+}
+
+/// What the table and a kind both found is told once.
+fn once(errors: &mut Errors) {
+    let mut seen: Vec<String> = Vec::new();
+    errors.0.retain(|error| {
+        let text = error.to_string();
+        let new = !seen.contains(&text);
+        seen.push(text);
+        new
+    });
 }
 
 impl Column {

@@ -60,6 +60,11 @@ impl<'a> At<'a> {
         At { value, parent: Some(self), step: Step::Field(name) }
     }
 
+    /// Another value at this very place.
+    pub fn with<'b>(&'b self, value: &'b Value) -> At<'b> {
+        At { value, parent: self.parent, step: self.step }
+    }
+
     /// An item of the list that is here.
     pub fn index(&self, index: usize) -> At<'_> {
         At { value: self.value.get(index).unwrap_or(&NULL), parent: Some(self), step: Step::Index(index) }
