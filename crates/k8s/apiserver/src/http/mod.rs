@@ -3,4 +3,4 @@
 pub mod body;
 mod gzip;
 mod negotiate;
-mod path;
+pub(crate) mod path;
