@@ -254,7 +254,7 @@ impl Ip {
 
     fn masked(self, prefix: u8) -> Ip {
         Ip(match self.0 {
-            IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & !0u32.checked_shr(prefix.into()).unwrap_or(0)).into()),
+            IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & !(!0u32).checked_shr(prefix.into()).unwrap_or(0)).into()),
             IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !(!0u128).checked_shr(prefix.into()).unwrap_or(0)).into()),
         })
     }
