@@ -4,6 +4,7 @@
 
 pub mod cel;
 pub mod codec;
+pub mod crd;
 pub mod field;
 pub mod kinds;
 pub mod managed;

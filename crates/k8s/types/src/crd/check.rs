@@ -138,7 +138,8 @@ impl Walk<'_> {
 
     fn text(&self, checks: &Checks, text: &str, name: &str, found: &mut Found) {
         found.checks += 1;
-        let length = if checks.max_length.is_some() || checks.min_length.is_some() { text.chars().count() as u64 } else { 0 };
+        let length =
+            if checks.max_length.is_some() || checks.min_length.is_some() { text.chars().count() as u64 } else { 0 };
         if let Some(max) = checks.max_length.filter(|max| length > *max) {
             found.errors.push(Error::too_long(&self.path(name), max as usize));
         }

@@ -16,8 +16,12 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
         "mac" => mac(text),
         "uuid" => uuid(text, None),
         "uuid3" => uuid(text, Some(b'3')),
-        "uuid4" => uuid(text, Some(b'4')) && matches!(text.as_bytes().get(19), Some(b'8' | b'9' | b'a' | b'b' | b'A' | b'B')),
-        "uuid5" => uuid(text, Some(b'5')) && matches!(text.as_bytes().get(19), Some(b'8' | b'9' | b'a' | b'b' | b'A' | b'B')),
+        "uuid4" => {
+            uuid(text, Some(b'4')) && matches!(text.as_bytes().get(19), Some(b'8' | b'9' | b'a' | b'b' | b'A' | b'B'))
+        }
+        "uuid5" => {
+            uuid(text, Some(b'5')) && matches!(text.as_bytes().get(19), Some(b'8' | b'9' | b'a' | b'b' | b'A' | b'B'))
+        }
         "isbn" => isbn10(text) || isbn13(text),
         "isbn10" => isbn10(text),
         "isbn13" => isbn13(text),
@@ -41,9 +45,37 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
 /// The formats that are known; others are told with a warning when a definition is made.
 pub(super) fn is_known(format: &str) -> bool {
     const NAMES: [&str; 32] = [
-        "bsonobjectid", "uri", "email", "hostname", "ipv4", "ipv6", "cidr", "mac", "uuid", "uuid3", "uuid4", "uuid5",
-        "isbn", "isbn10", "isbn13", "creditcard", "ssn", "hexcolor", "rgbcolor", "byte", "password", "date",
-        "duration", "datetime", "date-time", "int32", "int64", "float", "double", "k8s-short-name", "k8s-long-name",
+        "bsonobjectid",
+        "uri",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "cidr",
+        "mac",
+        "uuid",
+        "uuid3",
+        "uuid4",
+        "uuid5",
+        "isbn",
+        "isbn10",
+        "isbn13",
+        "creditcard",
+        "ssn",
+        "hexcolor",
+        "rgbcolor",
+        "byte",
+        "password",
+        "date",
+        "duration",
+        "datetime",
+        "date-time",
+        "int32",
+        "int64",
+        "float",
+        "double",
+        "k8s-short-name",
+        "k8s-long-name",
         "float64",
     ];
     NAMES.contains(&format)
@@ -61,7 +93,8 @@ fn uri(text: &str) -> bool {
 fn email(text: &str) -> bool {
     let address = text.rsplit_once('<').and_then(|(_, rest)| rest.strip_suffix('>')).unwrap_or(text);
     let Some((local, domain)) = address.rsplit_once('@') else { return false };
-    let fine = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "<>()[],;:\\@\"".contains(c));
+    let fine =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "<>()[],;:\\@\"".contains(c));
     fine(local) && fine(domain) && !local.starts_with('.') && !local.ends_with('.')
 }
 
@@ -108,7 +141,8 @@ fn isbn10(text: &str) -> bool {
         c => c.to_digit(10),
     };
     let values: Option<Vec<u32>> = digits.iter().enumerate().map(value).collect();
-    digits.len() == 10 && values.is_some_and(|v| v.iter().zip((1..=10).rev()).map(|(v, n)| v * n).sum::<u32>() % 11 == 0)
+    digits.len() == 10
+        && values.is_some_and(|v| v.iter().zip((1..=10).rev()).map(|(v, n)| v * n).sum::<u32>() % 11 == 0)
 }
 
 fn isbn13(text: &str) -> bool {
@@ -153,8 +187,8 @@ fn long_duration(text: &str) -> bool {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     const UNITS: [&str; 20] = [
-        "ns", "nano", "us", "µs", "micro", "ms", "milli", "s", "sec", "second", "m", "min", "minute", "h", "hr", "hour",
-        "d", "day", "w", "week",
+        "ns", "nano", "us", "µs", "micro", "ms", "milli", "s", "sec", "second", "m", "min", "minute", "h", "hr",
+        "hour", "d", "day", "w", "week",
     ];
     let unit = unit.trim();
     !number.is_empty() && (UNITS.contains(&unit) || UNITS.contains(&unit.trim_end_matches('s')))

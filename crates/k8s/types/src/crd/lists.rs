@@ -38,6 +38,13 @@ pub(super) fn check(node: &Node, value: &Value, path: &Path, errors: &mut Errors
     }
 }
 
+/// Checks only what embedded objects must say of themselves.
+pub(super) fn check_embedded(node: &Node, value: &Value, path: &Path, errors: &mut Errors) {
+    if let (true, Value::Object(object)) = (node.embedded, value) {
+        embedded(object, path, errors);
+    }
+}
+
 /// Places of items that are there the second time.
 fn repeated(items: &[Value]) -> Vec<usize> {
     let mut seen: HashMap<String, usize> = HashMap::new();

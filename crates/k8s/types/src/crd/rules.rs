@@ -95,7 +95,8 @@ impl Rules {
     pub fn compile(node: &Node, root: bool) -> Option<Rules> {
         let (own, of, _) = if node.rules.is_empty() { (Vec::new(), None, 0) } else { compile_own(node, root) };
         let properties = node.properties.iter();
-        let properties = properties.filter_map(|(name, node)| Some((name.clone(), Rules::compile(node, node.embedded)?)));
+        let properties =
+            properties.filter_map(|(name, node)| Some((name.clone(), Rules::compile(node, node.embedded)?)));
         let inner = |node: &Node| Rules::compile(node, node.embedded).map(Box::new);
         let rules = Rules {
             own,
@@ -136,7 +137,14 @@ struct Run<'e> {
 
 impl Run<'_> {
     /// `unchanged`: the value, or the nearest thing around it that can be found again, is as it was.
-    fn at(&mut self, rules: &Rules, value: &Value, old: Option<&Value>, path: &Path, unchanged: bool) -> Result<(), Stop> {
+    fn at(
+        &mut self,
+        rules: &Rules,
+        value: &Value,
+        old: Option<&Value>,
+        path: &Path,
+        unchanged: bool,
+    ) -> Result<(), Stop> {
         if value.is_null() {
             return Ok(());
         }
@@ -249,7 +257,9 @@ impl Run<'_> {
             if over || cost > self.left {
                 let detail = if over {
                     let source = &rule.rule.message_expression;
-                    format!("no further validation rules will be run due to call cost exceeds limit for messageExpression: {source:?}")
+                    format!(
+                        "no further validation rules will be run due to call cost exceeds limit for messageExpression: {source:?}"
+                    )
                 } else {
                     "messageExpression evaluation failed due to running out of cost budget, no further validation rules will be run".into()
                 };
@@ -258,7 +268,9 @@ impl Run<'_> {
             }
             self.left -= cost;
             let text = result.ok().and_then(|value| value.as_str().map(|text| text.trim().to_owned()));
-            if let Some(text) = text.filter(|text| !text.is_empty() && text.len() <= MESSAGE_LIMIT && !text.contains('\n')) {
+            if let Some(text) =
+                text.filter(|text| !text.is_empty() && text.len() <= MESSAGE_LIMIT && !text.contains('\n'))
+            {
                 return Ok(text);
             }
         }
