@@ -38,6 +38,7 @@ pub fn of(group: &str, kind: &str) -> Option<&'static Policy> {
         "apiregistration.k8s.io" => apiregistration::of(kind),
         "authentication.k8s.io" => authentication::of(kind),
         "authorization.k8s.io" => authorization::of(kind),
+        "apiextensions.k8s.io" if kind == "CustomResourceDefinition" => Some(&crate::crd::POLICY),
         "certificates.k8s.io" => certificates::of(kind),
         "coordination.k8s.io" => coordination::of(kind),
         "discovery.k8s.io" => discovery::of(kind),
