@@ -38,6 +38,7 @@ use x509_parser::prelude::X509Certificate;
 
 pub use authority::{Authority, Request};
 pub use error::PkiError;
+pub use host::addresses as host_addresses;
 pub use peer::{Peer, PeerError, PeerVerifier};
 pub use token_key::TokenKey;
 
