@@ -63,6 +63,11 @@ enum Step {
 }
 
 impl DeleteOptions {
+    /// Whether dependents were asked to go before the answer counts as done.
+    pub fn asks_to_wait(&self) -> bool {
+        self.not_orphan || self.propagation == Some(Propagation::Foreground)
+    }
+
     /// Reads a `DeleteOptions` object; null is none.
     pub fn read(options: &Value) -> Result<DeleteOptions, ApiError> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
