@@ -2,6 +2,7 @@
 
 mod file;
 mod flags;
+mod kubernetes;
 mod pidfile;
 mod settings;
 mod sockets;
@@ -126,6 +127,7 @@ fn bind(flags: &Flags, tls: bool) -> Result<Vec<Bound>> {
 
 async fn run(flags: Flags, sockets: Vec<Bound>, tls: Option<Arc<rustls::ServerConfig>>) -> Result<()> {
     let config = settings::engine(&flags)?;
+    let data_root = config.data_root.clone();
     let api = docker_api::Settings {
         version: config.version.clone(),
         debug: flags.debug.unwrap_or(false),
@@ -139,11 +141,18 @@ async fn run(flags: Flags, sockets: Vec<Bound>, tls: Option<Arc<rustls::ServerCo
         let listener = docker_api::listen::Listener::from_fd(socket.fd, socket.family, tls.clone())?;
         servers.spawn(docker_api::serve(listener, app.clone()));
     }
+    let kubernetes = match flags.kubernetes.kubernetes {
+        true => Some(kubernetes::start(&flags.kubernetes, data_root).await?),
+        false => None,
+    };
     tracing::info!("Daemon has completed initialization");
     notify_ready();
     wait_for_the_end().await?;
     tracing::info!("shutting down");
     servers.shutdown().await;
+    if let Some(kubernetes) = kubernetes {
+        kubernetes.shutdown().await;
+    }
     engine.shutdown().await;
     Ok(())
 }

@@ -21,12 +21,16 @@ pub mod bootstrap;
 pub mod catalog;
 pub mod config;
 pub mod crd;
+pub mod discovery;
+pub mod health;
 pub mod http;
 pub mod identity;
+pub mod metrics;
 pub mod pki;
 pub mod registry;
 pub mod server;
 pub mod stored;
+pub mod watch;
 
 pub use config::{Config, OpenError};
 pub use identity::Identity;

@@ -1,67 +1,206 @@
 //! The server as a whole: opening, serving TLS connections, the in-process service.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use k8s_store::Store;
+use k8s_types::openapi;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
+use crate::allocate::Allocator;
+use crate::auth::Access;
+use crate::catalog::{Behaviour, Catalog};
+use crate::discovery::{self, Discovery};
+use crate::http::body::Body;
+use crate::http::{Origin, handle, listen};
+use crate::metrics::Metrics;
+use crate::pki::Pki;
 use crate::registry::Registry;
-use crate::{Config, Identity, OpenError};
+use crate::{Config, Identity, OpenError, bootstrap, crd};
 
 /// The API server, a cheap handle.
 #[derive(Clone)]
 pub struct ApiServer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     registry: Registry,
+    access: Access,
+    pki: Pki,
+    discovery: Discovery,
+    metrics: Metrics,
+    build: String,
+    address: OnceLock<String>,
+    ending: watch::Sender<bool>,
+    /// Hashes of OpenAPI documents, of the rows' generation they are of.
+    hashes: Mutex<(u64, HashMap<String, String>)>,
+    tasks: Mutex<tokio::task::JoinSet<()>>,
 }
 
 impl ApiServer {
     /// Opens the store, the keys and everything that exists from the start.
-    pub async fn open(_config: Config) -> Result<ApiServer, OpenError> {
-        Err(OpenError::Store("not there yet".to_owned()))
+    pub async fn open(config: Config) -> Result<ApiServer, OpenError> {
+        let folder = |path: &std::path::Path| {
+            std::fs::create_dir_all(path)
+                .map_err(|source| OpenError::Folder { path: path.to_owned(), source })
+        };
+        folder(&config.dir)?;
+        let store = open_store(&config).await?;
+        let opened = config.clone();
+        let pki = tokio::task::spawn_blocking(move || Pki::open(&opened)).await;
+        let pki = pki.map_err(|e| OpenError::Bootstrap(e.to_string()))??;
+        Self::open_over(store, pki, config).await
+    }
+
+    /// The same over a store and keys that are open.
+    pub async fn open_over(store: Store, pki: Pki, config: Config) -> Result<ApiServer, OpenError> {
+        let catalog = Catalog::default();
+        let registry = Registry::new(store, catalog.clone(), Allocator::new(&config)?);
+        let access = Access::open(&registry, &pki, &config).await?;
+        registry.set_access(access.clone());
+        registry.allocator().load(&registry).await?;
+        bootstrap::run(&registry, &config).await?;
+        crd::start(&registry).await?;
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(pki.clone().run());
+        let inner = Inner {
+            registry,
+            access,
+            pki,
+            discovery: Discovery::new(catalog),
+            metrics: Metrics::default(),
+            build: config.build,
+            address: OnceLock::new(),
+            ending: watch::Sender::new(false),
+            hashes: Mutex::default(),
+            tasks: Mutex::new(tasks),
+        };
+        Ok(ApiServer { inner: Arc::new(inner) })
     }
 
     /// Every object, for what runs inside the server.
     pub fn registry(&self) -> &Registry {
-        &self.registry
+        &self.inner.registry
     }
 
-    /// Serves connections until [`ApiServer::shutdown`].
-    pub async fn serve(&self, _listener: tokio::net::TcpListener) {}
+    /// Keys and certificates.
+    pub fn pki(&self) -> &Pki {
+        &self.inner.pki
+    }
+
+    /// Serves connections until [`ApiServer::shutdown`], and writes the admin kubeconfig for the listener's port.
+    pub async fn serve(&self, listener: TcpListener) -> Result<(), OpenError> {
+        let address = listener.local_addr().map_err(|source| OpenError::Folder { path: "listener".into(), source })?;
+        let _ = self.inner.address.set(address.to_string());
+        self.inner.pki.write_kubeconfig(address.port())?;
+        let tls = TlsAcceptor::from(self.inner.pki.server_config()?);
+        listen(self.clone(), listener, tls, self.inner.ending.subscribe()).await;
+        Ok(())
+    }
 
     /// The API for clients in this process, acting as `identity`: `kube::Client::new(server.service(identity), "default")`.
     pub fn service(&self, identity: Identity) -> Service {
-        Service { server: self.clone(), identity: identity.into() }
+        Service { server: self.clone(), origin: Origin::Inside(identity.into()) }
     }
 
     /// Ends watches and connections, and returns when the store is closed.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        self.inner.ending.send_replace(true);
+        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock().expect("no panic while it is held"));
+        tasks.shutdown().await;
+        self.inner.registry.store().close().await;
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.inner.access
+    }
+
+    pub(crate) fn discovery(&self) -> &Discovery {
+        &self.inner.discovery
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    pub(crate) fn build(&self) -> &str {
+        &self.inner.build
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        *self.inner.ending.borrow()
+    }
+
+    /// Address and port of the listener.
+    pub(crate) fn address(&self) -> String {
+        self.inner.address.get().cloned().unwrap_or_default()
+    }
+
+    /// Custom resources as OpenAPI publishes them.
+    pub(crate) fn custom(&self) -> Vec<openapi::Custom> {
+        let rows = self.inner.registry.catalog().rows();
+        rows.iter()
+            .filter_map(|row| match &row.behaviour {
+                Behaviour::Custom(custom) => {
+                    custom.schema().map(|schema| openapi::Custom { resource: row.resource.clone(), schema })
+                }
+                Behaviour::Builtin(_) => None,
+            })
+            .collect()
+    }
+
+    /// The hash of a document of OpenAPI version 3, kept until the rows change.
+    pub(crate) fn openapi_hash(&self, path: &str, custom: &[openapi::Custom]) -> String {
+        let generation = self.inner.registry.catalog().generation();
+        let mut hashes = self.inner.hashes.lock().expect("no panic while it is held");
+        if hashes.0 != generation {
+            *hashes = (generation, HashMap::new());
+        }
+        let make = || openapi::v3_json(path, custom).map_or(String::new(), |bytes| discovery::hash(&bytes));
+        hashes.1.entry(path.to_owned()).or_insert_with(make).clone()
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Store, OpenError> {
+    if let Some(datastore) = config.datastore.as_deref().filter(|text| !text.is_empty()) {
+        return Err(OpenError::Store(format!("--datastore {datastore} is not there yet")));
+    }
+    let dir = config.dir.join("store");
+    let opened = tokio::task::spawn_blocking(move || Store::open(&dir, k8s_store::Options::default())).await;
+    opened.map_err(|e| OpenError::Store(e.to_string()))?.map_err(|e| OpenError::Store(e.to_string()))
 }
 
 /// The in-process API of one identity.
 #[derive(Clone)]
 pub struct Service {
     server: ApiServer,
-    identity: std::sync::Arc<Identity>,
+    origin: Origin,
 }
 
 impl<B> tower::Service<Request<B>> for Service
 where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: std::fmt::Display,
 {
-    type Response = Response<http_body_util::Full<Bytes>>;
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _request: Request<B>) -> Self::Future {
-        let _ = (&self.server, &self.identity);
-        Box::pin(async { Ok(Response::new(http_body_util::Full::default())) })
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (server, origin) = (self.server.clone(), self.origin.clone());
+        Box::pin(async move { Ok(handle(&server, &origin, request).await) })
     }
 }

@@ -88,6 +88,8 @@ pub struct Flags {
     pub registry: RegistryFlags,
     #[command(flatten)]
     pub tls: TlsFlags,
+    #[command(flatten)]
+    pub kubernetes: KubernetesFlags,
     /// Print version and quit
     #[arg(short = 'v', long)]
     pub version: bool,
@@ -184,6 +186,20 @@ pub struct TlsFlags {
     /// Key of the daemon
     #[arg(long, value_name = "FILE")]
     pub tlskey: Option<PathBuf>,
+}
+
+/// Flags about Kubernetes.
+#[derive(Debug, clap::Args)]
+pub struct KubernetesFlags {
+    /// Serve the Kubernetes API too
+    #[arg(long)]
+    pub kubernetes: bool,
+    /// Where the Kubernetes API listens; port 0 for any that is free (the admin kubeconfig tells which)
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:6443")]
+    pub kubernetes_listen: String,
+    /// Where Kubernetes' objects are kept: nothing for the data folder, etcd=https://host:port[,...] for an etcd
+    #[arg(long, value_name = "STORE")]
+    pub datastore: Option<String>,
 }
 
 /// Flags of dockerd about parts that this daemon does not have. They are taken so that existing service files work, and told about.

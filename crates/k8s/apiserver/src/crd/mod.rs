@@ -32,6 +32,11 @@ impl Custom {
     /// The same for a change, with transition rules.
     pub fn check_update(&self, _part: Part<'_>, _new: &Value, _old: &Value, _namespaced: bool, _errors: &mut Errors) {}
 
+    /// Its `openAPIV3Schema`, where it is published.
+    pub fn schema(&self) -> Option<std::sync::Arc<Value>> {
+        None
+    }
+
     /// The version's deprecation, where it says so.
     pub fn warnings(&self) -> Vec<String> {
         Vec::new()

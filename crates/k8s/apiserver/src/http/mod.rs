@@ -1,6 +1,17 @@
-//! HTTP: routes, negotiation, bodies, answers.
+//! HTTP: connections, routes, negotiation, bodies, answers.
 
+pub mod answer;
 pub mod body;
+mod documents;
 mod gzip;
-mod negotiate;
-pub(crate) mod path;
+mod handle;
+mod listen;
+pub mod negotiate;
+mod objects;
+pub mod options;
+mod parts;
+pub mod path;
+pub mod render;
+
+pub use handle::{Origin, handle};
+pub use listen::listen;

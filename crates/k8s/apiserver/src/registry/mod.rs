@@ -27,7 +27,8 @@ pub use delete::{DeleteOptions, Deleted};
 pub use errors::decode as decode_error;
 pub use errors::watch as watch_error;
 pub use filter::Filter;
-pub use list::{ListQuery, Page, VersionMatch};
+pub use list::{CONTINUE, ListQuery, Page, VersionMatch};
+pub use metadata::{now, uid};
 pub use mirror::Mirror;
 pub use update::{Change, Missing};
 

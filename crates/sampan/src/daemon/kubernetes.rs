@@ -1,0 +1,46 @@
+//! The Kubernetes side of the daemon, where it is wanted: the API server beside the Docker API in one process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use k8s_apiserver::{ApiServer, Config};
+use tokio::net::TcpListener;
+
+use super::flags::KubernetesFlags;
+
+/// What runs.
+pub struct Kubernetes {
+    server: ApiServer,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+/// Starts it, with its data in a folder of the daemon's own.
+pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubernetes> {
+    let mut config = Config::new(data_root.join("kubernetes"));
+    config.datastore.clone_from(&flags.datastore);
+    let address: SocketAddr = flags
+        .kubernetes_listen
+        .parse()
+        .with_context(|| format!("invalid --kubernetes-listen {:?}: want ADDRESS:PORT", flags.kubernetes_listen))?;
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} for Kubernetes"))?;
+    let bound = listener.local_addr().context("cannot tell where Kubernetes listens")?;
+    let server = ApiServer::open(config).await.context("cannot open the Kubernetes API server")?;
+    let serving = server.clone();
+    let serving = tokio::spawn(async move {
+        if let Err(error) = serving.serve(listener).await {
+            tracing::error!(%error, "Kubernetes is not served");
+        }
+    });
+    tracing::info!(address = %bound, "Kubernetes API listens");
+    Ok(Kubernetes { server, serving })
+}
+
+impl Kubernetes {
+    /// Ends it; everything acknowledged is on disk.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+        let _ = self.serving.await;
+    }
+}
