@@ -141,16 +141,15 @@ pub fn list(row: &Arc<Row>, page: Page, accepted: Accepted, include: IncludeObje
         (Shape::Object, Format::Protobuf) => {
             let r = &row.resource;
             let mut encoder = protobuf::ListEncoder::new(&r.api_version(), &r.list_kind, &about);
-            let ty = r.ty();
             for entry in &page.entries {
-                encoder.push(&of(row, entry).in_version()?, &ty);
+                encoder.push(&of(row, entry).in_version()?, &r.object);
             }
             Ok(answer::bytes(200, content_type, encoder.finish()))
         }
         (Shape::Metadata(version), Format::Protobuf) => {
             let mut encoder = protobuf::ListEncoder::new(version.api_version(), "PartialObjectMetadataList", &about);
             let of_kind = schema::builtin().kind("meta.k8s.io", "v1", "PartialObjectMetadata");
-            let ty = schema::Type::Struct(of_kind.ok_or_else(|| ApiError::not_acceptable(super::negotiate::OBJECTS))?);
+            let ty = of_kind.ok_or_else(|| ApiError::not_acceptable(super::negotiate::OBJECTS))?;
             for entry in &page.entries {
                 encoder.push(&parsed(&metadata(&of(row, entry), version)?)?, &ty);
             }
