@@ -88,11 +88,6 @@ impl Access {
             .map_or(identity, Arc::new))
     }
 
-    /// A document that says how tokens are checked (`/.well-known/openid-configuration`, `/openid/v1/jwks`): content type and body.
-    pub fn document(&self, _path: &str) -> Option<(&'static str, Vec<u8>)> {
-        None
-    }
-
     /// May they?
     pub async fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         self.decide(attributes)

@@ -96,8 +96,8 @@ impl Document<'_> {
             "/openapi/v3" => self.openapi_v3_index(server),
             path => match path.strip_prefix("/openapi/v3/") {
                 Some(path) => self.openapi_v3(server, path),
-                None => match server.registry().access().and_then(|access| access.document(path)) {
-                    Some((content_type, bytes)) => answer::bytes(200, content_type, bytes),
+                None => match server.access().openid(path) {
+                    Some(document) => answer::bytes(200, document.content_type, document.body),
                     None => answer::not_found(),
                 },
             },
