@@ -68,7 +68,7 @@ impl ApiServer {
         let access = Access::open(&registry, &pki, &config).await?;
         registry.set_access(access.clone());
         registry.allocator().load(&registry).await?;
-        bootstrap::run(&registry, &config).await?;
+        bootstrap::run(&registry, &pki, &config).await?;
         crd::start(&registry).await?;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(pki.clone().run());
