@@ -6,6 +6,7 @@
 //! nothing: anonymous ┘   (wrong: 401)   (403)         they?└ RBAC (403)
 //! ```
 
+mod certificates;
 mod connection;
 mod impersonate;
 pub mod openid;
@@ -49,7 +50,9 @@ impl Access {
         let rbac = Rbac::start(registry).await.map_err(|error| OpenError::Store(error.to_string()))?;
         let tokens = Tokens::new(registry, pki, &config.cluster_domain);
         let anonymous = Arc::new(Identity::anonymous());
-        Ok(Access { inner: Arc::new(Inner { pki: pki.clone(), rbac, tokens, anonymous }) })
+        let access = Access { inner: Arc::new(Inner { pki: pki.clone(), rbac, tokens, anonymous }) };
+        tokio::spawn(certificates::run(registry.clone(), access.clone()));
+        Ok(access)
     }
 
     /// Who asks: by the connection's client certificate or by what the headers carry. Without either it is

@@ -118,6 +118,16 @@ impl Authority {
         &self.chain
     }
 
+    /// The key.
+    pub(super) fn key(&self) -> &KeyPair {
+        &self.key
+    }
+
+    /// The time its certificate is valid for.
+    pub(super) fn validity(&self) -> Validity {
+        self.validity
+    }
+
     /// Issues a certificate for `key`.
     pub fn issue(&self, request: &Request, key: &impl PublicKeyData, now: i64) -> Result<rcgen::Certificate, PkiError> {
         let failed = |source| PkiError::Make { subject: common_name(&request.subject), source };

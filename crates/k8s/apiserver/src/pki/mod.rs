@@ -15,12 +15,14 @@
 //! and when the machine has a name or address that they lack.
 
 mod authority;
+mod der;
 mod error;
 mod files;
 mod host;
 mod kubeconfig;
 mod leaf;
 mod peer;
+mod request;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -36,13 +38,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::X509Certificate;
 
-pub use authority::{Authority, Request};
 pub use error::PkiError;
 pub use host::addresses as host_addresses;
 pub use peer::{Peer, PeerError, PeerVerifier};
+pub use request::CertificateRequest;
 pub use token_key::TokenKey;
 
 use crate::{Config, OpenError};
+use authority::Authority;
 use leaf::{Leaf, Purpose, Wanted};
 
 /// How often files are looked after while running. Handshakes look after the serving certificate themselves.
@@ -197,11 +200,6 @@ impl Pki {
     pub fn front_proxy_client(&self) -> (String, String) {
         let state = self.state();
         (state.proxy_client.pem.clone(), state.proxy_client.key.serialize_pem())
-    }
-
-    /// Issues a certificate by the cluster's authority.
-    pub fn issue(&self, request: &Request, key: &impl rcgen::PublicKeyData) -> Result<rcgen::Certificate, PkiError> {
-        self.state().authority.issue(request, key, self.now())
     }
 
     /// Writes `admin.kubeconfig` for a server at 127.0.0.1:`port`, and keeps it up to date from now on.

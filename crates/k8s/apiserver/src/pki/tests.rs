@@ -250,7 +250,7 @@ fn strangers_and_expired_clients_are_nobody() {
 fn issued_certificates_never_outlive_their_authority() {
     let bench = Bench::new();
     let pki = bench.open().unwrap();
-    let request = Request {
+    let request = authority::Request {
         subject: rcgen::DistinguishedName::new(),
         names: Vec::new(),
         usages: Vec::new(),
@@ -258,7 +258,7 @@ fn issued_certificates_never_outlive_their_authority() {
         lifetime: 100 * 365 * DAY,
     };
     let key = authority::generate_key("a test").unwrap();
-    let certificate = pki.issue(&request, &key).unwrap();
+    let certificate = pki.state().authority.issue(&request, &key, START).unwrap();
     let (_, certificate) = X509Certificate::from_der(certificate.der()).unwrap();
     assert_eq!(Validity::of(&certificate).not_after, START + 10 * 365 * DAY);
 }
