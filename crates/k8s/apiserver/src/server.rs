@@ -38,7 +38,7 @@ struct Inner {
     pki: Pki,
     discovery: Discovery,
     metrics: Metrics,
-    build: String,
+    config: Config,
     address: OnceLock<String>,
     ending: watch::Sender<bool>,
     /// Hashes of OpenAPI documents, of the rows' generation they are of.
@@ -78,7 +78,7 @@ impl ApiServer {
             pki,
             discovery: Discovery::new(catalog),
             metrics: Metrics::default(),
-            build: config.build,
+            config,
             address: OnceLock::new(),
             ending: watch::Sender::new(false),
             hashes: Mutex::default(),
@@ -102,6 +102,9 @@ impl ApiServer {
         let address = listener.local_addr().map_err(|source| OpenError::Folder { path: "listener".into(), source })?;
         let _ = self.inner.address.set(address.to_string());
         self.inner.pki.write_kubeconfig(address.port())?;
+        if let Err(error) = bootstrap::advertise(&self.inner.registry, &self.inner.config, address.port()).await {
+            tracing::error!(%error, "the kubernetes service does not lead here");
+        }
         let tls = TlsAcceptor::from(self.inner.pki.server_config()?);
         listen(self.clone(), listener, tls, self.inner.ending.subscribe()).await;
         Ok(())
@@ -133,7 +136,7 @@ impl ApiServer {
     }
 
     pub(crate) fn build(&self) -> &str {
-        &self.inner.build
+        &self.inner.config.build
     }
 
     pub(crate) fn is_ending(&self) -> bool {
