@@ -13,6 +13,7 @@ mod text;
 mod types;
 
 pub use resource::{Resource, Subresource, Verb, Verbs};
+pub(crate) use table::META;
 pub use table::{Schema, builtin};
 pub use text::Text;
 pub use types::{

@@ -1,10 +1,12 @@
 //! Objects as Kubernetes' protobuf: `k8s\0`, then `runtime.Unknown{typeMeta, raw}` with the message of the kind inside.
 
+mod backwards;
 mod read;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub(crate) use backwards::Backwards;
 pub use write::{ListEncoder, encode, message, watch_event};
 
 use super::{DecodeError, Decoded, TypeMeta};

@@ -38,7 +38,7 @@ const FILES: &[&str] = &[
 ];
 
 /// The package of metadata, options and `Status`, whose kinds are in every group.
-pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+pub(crate) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /// Resources and kinds.
 pub struct Schema {
@@ -49,6 +49,8 @@ pub struct Schema {
     kinds: HashMap<(&'static str, &'static str, &'static str), &'static LazyStruct>,
     /// Packages by the short name that the files use, such as `apps/v1`.
     packages: HashMap<&'static str, &'static str>,
+    /// Groups and versions by package.
+    homes: HashMap<&'static str, (&'static str, &'static str)>,
 }
 
 impl Schema {
@@ -95,6 +97,11 @@ impl Schema {
         names.into_iter().map(|(_, of)| StructRef::Static(of)).collect()
     }
 
+    /// The group and the version of the kinds in a package.
+    pub(crate) fn home(&self, package: &str) -> Option<(&'static str, &'static str)> {
+        self.homes.get(package).copied()
+    }
+
     /// The package that a file calls by its short name.
     pub(super) fn package(&self, short: &str) -> Option<&'static str> {
         self.packages.get(short).copied()
@@ -106,6 +113,7 @@ impl Schema {
             resources: Vec::new(),
             structs: HashMap::new(),
             kinds: HashMap::new(),
+            homes: files.iter().map(|file| (file.package, (file.group, file.version))).collect(),
             packages: files.iter().map(|file| (file.short, file.package)).collect(),
         };
         let homes: HashMap<_, _> = files.iter().map(|file| (file.short, (file.group, file.version))).collect();

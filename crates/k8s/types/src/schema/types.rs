@@ -205,6 +205,14 @@ pub enum StructRef {
 }
 
 impl StructRef {
+    /// The struct, if it is of the built-in table.
+    pub(crate) fn as_static(&self) -> Option<&'static Struct> {
+        match self {
+            StructRef::Static(lazy) => Some(lazy.get()),
+            StructRef::Shared(_) => None,
+        }
+    }
+
     /// Whether both are the same struct, not only equal ones.
     pub fn same(&self, other: &Self) -> bool {
         std::ptr::eq::<Struct>(&**self, &**other)
