@@ -2,9 +2,9 @@
 
 use crate::policy::Policy;
 
+pub mod disruption_budget;
+
 /// The policy of a kind of this group.
 pub fn of(kind: &str) -> Option<&'static Policy> {
-    match kind {
-        _ => None,
-    }
+    (kind == "PodDisruptionBudget").then_some(&disruption_budget::POLICY)
 }

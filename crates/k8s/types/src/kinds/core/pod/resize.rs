@@ -106,10 +106,7 @@ fn resources(container: &At, old: &Value, errors: &mut Errors) {
     let memory = limits.key("memory");
     let had = &old["resources"]["limits"]["memory"];
     let amount = |value: &Value| Quantity::from_value(value).ok().filter(|_| value.is_set());
-    match (amount(&memory), amount(had)) {
-        (Some(_), None) => {
-            memory.forbidden(errors, "memory limits cannot be added unless resizePolicy is RestartContainer");
-        }
-        (Some(_) | None, _) => {}
+    if amount(&memory).is_some() && amount(had).is_none() {
+        memory.forbidden(errors, "memory limits cannot be added unless resizePolicy is RestartContainer");
     }
 }

@@ -1,0 +1,56 @@
+//! ReplicaSet.
+
+use super::rollout;
+use crate::kinds::core::pod_template::{CONTAINERS, IMAGES, SELECTOR, containers};
+use crate::kinds::core::replication_controller::{count, count_field, replica_status};
+use crate::policy::read::{age_cell, at_mut, name_cell, or_set, selector_text};
+use crate::policy::{At, Column, Policy, ScalePaths, check};
+
+/// The policy of replica sets.
+pub static POLICY: Policy = Policy {
+    defaults: |object| {
+        rollout::template_defaults(object);
+        if let Some(spec) = at_mut(object, &["spec"]) {
+            or_set(spec, "replicas", 1);
+        }
+    },
+    validate: |object, errors| {
+        let root = At::root(object);
+        let spec = root.get("spec");
+        check::nonnegative(&spec.get("replicas"), errors);
+        check::nonnegative(&spec.get("minReadySeconds"), errors);
+        rollout::selected_template(&spec, "empty selector is invalid for deployment", "ReplicaSet", errors);
+    },
+    validate_update: |new, old, errors| {
+        let root = At::root(new);
+        check::immutable(&root.down(&["spec", "selector"]), &old["spec"]["selector"], errors);
+    },
+    validate_status: |new, _, errors| replica_status(&At::root(new).get("status"), errors),
+    warnings: rollout::warnings,
+    columns: &[
+        Column::NAME,
+        Column::integer("Desired", "Pods that are wanted."),
+        Column::integer("Current", "Pods that there are."),
+        Column::integer("Ready", "Pods that are ready."),
+        Column::AGE,
+        CONTAINERS,
+        IMAGES,
+        SELECTOR,
+    ],
+    cells: |object, now| {
+        let [names, images] = containers(&object["spec"]["template"]);
+        vec![
+            name_cell(object),
+            count(&object["spec"]["replicas"]),
+            count(&object["status"]["replicas"]),
+            count(&object["status"]["readyReplicas"]),
+            age_cell(object, now),
+            names,
+            images,
+            selector_text(&object["spec"]["selector"]).into(),
+        ]
+    },
+    scale: Some(ScalePaths::REPLICAS),
+    field: count_field,
+    ..Policy::SPEC_STATUS
+};

@@ -1,0 +1,1 @@
+//! Small kinds of the core group: faults, updates and columns.
