@@ -78,8 +78,11 @@ impl Discovery {
             return found.clone();
         }
         let rows = self.catalog.rows();
-        let items: Vec<Value> =
-            groups(&rows).iter().filter(|(name, _)| name.is_empty() == core).map(|g| aggregated_group(&rows, g)).collect();
+        let items: Vec<Value> = groups(&rows)
+            .iter()
+            .filter(|(name, _)| name.is_empty() == core)
+            .map(|g| aggregated_group(&rows, g))
+            .collect();
         let list = json!({
             "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {}, "items": items
         });

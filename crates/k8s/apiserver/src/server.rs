@@ -50,8 +50,7 @@ impl ApiServer {
     /// Opens the store, the keys and everything that exists from the start.
     pub async fn open(config: Config) -> Result<ApiServer, OpenError> {
         let folder = |path: &std::path::Path| {
-            std::fs::create_dir_all(path)
-                .map_err(|source| OpenError::Folder { path: path.to_owned(), source })
+            std::fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.to_owned(), source })
         };
         folder(&config.dir)?;
         let store = open_store(&config).await?;

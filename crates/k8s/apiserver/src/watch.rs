@@ -224,8 +224,13 @@ impl State {
                 json!({"kind": "PartialObjectMetadata", "apiVersion": version.api_version(), "metadata": metadata})
             }
             Shape::Table(version) => {
-                let object = json!({"kind": "PartialObjectMetadata", "apiVersion": version.api_version(), "metadata": metadata});
-                let lines = if initial_end { vec![json!({"cells": row.columns().iter().map(|_| "").collect::<Vec<_>>(), "object": object})] } else { Vec::new() };
+                let object =
+                    json!({"kind": "PartialObjectMetadata", "apiVersion": version.api_version(), "metadata": metadata});
+                let lines = if initial_end {
+                    vec![json!({"cells": row.columns().iter().map(|_| "").collect::<Vec<_>>(), "object": object})]
+                } else {
+                    Vec::new()
+                };
                 let about = json!({"resourceVersion": revision.to_string()});
                 render::table(row, version, about, lines, Headings::Known)
             }
@@ -237,9 +242,7 @@ impl State {
     fn value_frame(&self, kind: Kind, object: &Value) -> Option<Bytes> {
         match self.watch.accepted.format {
             Format::Protobuf => match self.watch.accepted.shape {
-                Shape::Object => {
-                    self.frame(kind, &protobuf::encode(object, &self.watch.row.resource.ty()), false)
-                }
+                Shape::Object => self.frame(kind, &protobuf::encode(object, &self.watch.row.resource.ty()), false),
                 _ => self.frame(kind, &answer::write(Format::Protobuf, object)?, false),
             },
             _ => self.frame(kind, &stored::to_json(object), true),

@@ -69,7 +69,9 @@ async fn pages_are_of_one_revision() {
     loop {
         let page = world.ask("GET", &path, Value::Null).await.expect(200);
         assert_eq!(page["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
-        names.extend(page["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()));
+        names.extend(
+            page["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()),
+        );
         match page["metadata"]["continue"].as_str() {
             Some(token) => path = format!("{MAPS}?limit=2&labelSelector=app&continue={token}"),
             None => break,

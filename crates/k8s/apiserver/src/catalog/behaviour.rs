@@ -115,6 +115,37 @@ impl Row {
         }
     }
 
+    /// Wanted replicas, replicas there are and the selector's text of a scalable object; `None` where the kind has no scale.
+    pub fn scale(&self, object: &Value) -> Option<(i64, i64, String)> {
+        use k8s_types::policy::read;
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => policy.scale.as_ref().map(|paths| {
+                let number = |path| read::at(object, path).as_i64().unwrap_or(0);
+                (number(paths.spec), number(paths.status), paths.selector_text(object).into_owned())
+            }),
+            Behaviour::Custom(custom) => custom.scale().map(|scale| {
+                let (wanted, there, selector) = scale.of(object);
+                (wanted.unwrap_or(0), there, selector)
+            }),
+        }
+    }
+
+    /// Sets the wanted replicas.
+    pub fn set_scale(&self, object: &mut Value, replicas: i64) {
+        match &self.behaviour {
+            Behaviour::Builtin(policy) => {
+                if let Some(paths) = &policy.scale {
+                    k8s_types::policy::read::put(object, paths.spec, replicas);
+                }
+            }
+            Behaviour::Custom(custom) => {
+                if let Some(scale) = custom.scale() {
+                    scale.set(object, replicas);
+                }
+            }
+        }
+    }
+
     /// Warnings about a change, for the client.
     pub fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         match &self.behaviour {

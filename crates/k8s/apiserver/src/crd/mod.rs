@@ -37,6 +37,11 @@ impl Custom {
         None
     }
 
+    /// The scale subresource.
+    pub fn scale(&self) -> Option<&k8s_types::crd::Scale> {
+        None
+    }
+
     /// The version's deprecation, where it says so.
     pub fn warnings(&self) -> Vec<String> {
         Vec::new()

@@ -64,7 +64,9 @@ pub fn write(format: Format, value: &Value) -> Option<Vec<u8>> {
         Format::Protobuf => {
             let (group, version) = group_version(k8s_types::object::api_version(value));
             let kind = k8s_types::object::kind(value);
-            let of = schema::builtin().kind(group, version, kind).or_else(|| schema::builtin().kind("meta.k8s.io", "v1", kind))?;
+            let of = schema::builtin()
+                .kind(group, version, kind)
+                .or_else(|| schema::builtin().kind("meta.k8s.io", "v1", kind))?;
             Some(protobuf::encode(value, &schema::Type::Struct(of)))
         }
     }

@@ -160,7 +160,9 @@ fn aggregated(accept: &str) -> Option<&'static str> {
     for clause in negotiate::clauses(accept) {
         let plain = negotiate::format_of(&clause.media).is_some();
         match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
-            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") if clause.media == "application/json" => return Some("v2"),
+            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") if clause.media == "application/json" => {
+                return Some("v2");
+            }
             ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1") if clause.media == "application/json" => {
                 return Some("v2beta1");
             }
@@ -181,10 +183,22 @@ fn version(build: &str) -> serde_json::Value {
 
 fn index(server: &ApiServer) -> Vec<String> {
     let rows = server.registry().catalog().rows();
-    let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"]
-        .iter()
-        .map(|path| (*path).to_owned())
-        .collect();
+    let mut paths: Vec<String> = [
+        "/.well-known/openid-configuration",
+        "/api",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/version",
+    ]
+    .iter()
+    .map(|path| (*path).to_owned())
+    .collect();
     for row in rows.iter() {
         let r = &row.resource;
         if r.group.is_empty() {

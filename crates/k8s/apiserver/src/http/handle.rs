@@ -51,7 +51,13 @@ where
         response = answer::pretty(response);
     }
     let method = parts.method.as_str();
-    server.metrics().done(&Done { method, route: &route, watch: watches, code: response.status().as_u16(), took: began.elapsed() });
+    server.metrics().done(&Done {
+        method,
+        route: &route,
+        watch: watches,
+        code: response.status().as_u16(),
+        took: began.elapsed(),
+    });
     if !watches && gzip::accepted(&parts.headers) {
         response = gzip::compress(response).await;
     }
@@ -59,9 +65,7 @@ where
     response
 }
 
-async fn in_time(
-    doing: impl Future<Output = Result<Response<Body>, ApiError>>,
-) -> Result<Response<Body>, ApiError> {
+async fn in_time(doing: impl Future<Output = Result<Response<Body>, ApiError>>) -> Result<Response<Body>, ApiError> {
     let late = || ApiError::timeout("request did not complete within the allotted timeout", 0);
     tokio::time::timeout(PATIENCE, doing).await.unwrap_or_else(|_| Err(late()))
 }

@@ -10,6 +10,7 @@ pub mod negotiate;
 mod objects;
 pub mod options;
 mod parts;
+mod patch;
 pub mod path;
 pub mod render;
 

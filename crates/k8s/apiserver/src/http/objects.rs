@@ -177,7 +177,12 @@ impl Ask {
         if self.row.resource.namespaced { &self.path.namespace } else { "" }
     }
 
-    pub(super) fn respond(&self, status: u16, stored: &Stored, call: Option<&Call>) -> Result<Response<Body>, ApiError> {
+    pub(super) fn respond(
+        &self,
+        status: u16,
+        stored: &Stored,
+        call: Option<&Call>,
+    ) -> Result<Response<Body>, ApiError> {
         let accepted = self.accepted(false)?;
         let bytes = render::object(stored, accepted, self.include()?)?;
         let mut response = answer::bytes(status, accepted.content_type(false), bytes);
@@ -305,7 +310,10 @@ impl Ask {
         let object = self.decode(&call)?;
         let namespace = self.namespace();
         if self.row.is("", "bindings") {
-            return Err(ApiError::new(501, k8s_types::status::Reason::Unknown, "binding is not there yet"));
+            let pods = registry.row("", "pods")?;
+            let name = object::name(&object).to_owned();
+            registry.bind(&call, &pods, namespace, &name, object).await?;
+            return self.respond_value(201, &success(None), &call);
         }
         if !self.row.resource.verbs.contains(Verb::Get)
             && let Some(access) = registry.access()
@@ -349,7 +357,9 @@ impl Ask {
             let format = negotiate::body(&self.content_type)?;
             let kind = k8s_types::schema::builtin().kind("meta.k8s.io", "v1", "DeleteOptions");
             options = match kind {
-                Some(kind) => codec::decode(&self.body, format, &codec_type(&kind), Default::default()).map(|d| d.value),
+                Some(kind) => {
+                    codec::decode(&self.body, format, &codec_type(&kind), Default::default()).map(|d| d.value)
+                }
                 None => codec::decode_untyped(&self.body, format),
             }
             .map_err(|e| ApiError::bad_request(e.to_string()))?;
@@ -384,7 +394,7 @@ impl Ask {
         if !r.group.is_empty() {
             details["group"] = r.group.as_str().into();
         }
-        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+        let status = success(Some(details));
         self.respond_value(200, &status, &call)
     }
 
@@ -414,6 +424,16 @@ impl Ask {
     }
 }
 
+/// A `Status` of success.
+pub fn success(details: Option<Value>) -> Value {
+    let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
+    match details {
+        Some(details) => status["details"] = details,
+        None => status["code"] = 201.into(),
+    }
+    status
+}
+
 /// The kind that a body says it is of must be the one that is wanted; where it says nothing it gets it.
 pub fn settle_kind(value: &mut Value, api_version: &str, kind: &str) -> Result<(), ApiError> {
     let Some(fields) = value.as_object_mut() else {
@@ -421,7 +441,8 @@ pub fn settle_kind(value: &mut Value, api_version: &str, kind: &str) -> Result<(
     };
     let own = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     if let Some(own) = own("apiVersion").filter(|own| own != api_version) {
-        let text = format!("the API version in the data ({own}) does not match the expected API version ({api_version})");
+        let text =
+            format!("the API version in the data ({own}) does not match the expected API version ({api_version})");
         return Err(ApiError::bad_request(text));
     }
     if let Some(own) = own("kind").filter(|own| own != kind) {
@@ -443,7 +464,13 @@ fn returns_object(row: &Row) -> bool {
     match &*r.group {
         "" => matches!(
             &*r.plural,
-            "persistentvolumeclaims" | "persistentvolumes" | "pods" | "podtemplates" | "resourcequotas" | "serviceaccounts" | "services"
+            "persistentvolumeclaims"
+                | "persistentvolumes"
+                | "pods"
+                | "podtemplates"
+                | "resourcequotas"
+                | "serviceaccounts"
+                | "services"
         ),
         "storage.k8s.io" => r.plural != "csistoragecapacities",
         "resource.k8s.io" => true,

@@ -62,7 +62,10 @@ impl Parameters {
         match self.get(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                ApiError::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", k8s_types::field::quote(text)))
+                ApiError::bad_request(format!(
+                    "strconv.ParseInt: parsing {}: invalid syntax",
+                    k8s_types::field::quote(text)
+                ))
             }),
         }
     }
@@ -145,7 +148,10 @@ impl Parameters {
         let continued = !list.token.is_empty() && !given.is_empty();
         if list.watch {
             if list.initial_events.is_some() && given != "NotOlderThan" {
-                errors.push(Error::forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+                errors.push(Error::forbidden(
+                    &path,
+                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+                ));
             }
             if list.initial_events.is_none() && !given.is_empty() {
                 let text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
@@ -189,7 +195,11 @@ pub fn version_error(text: &str) -> ApiError {
     let mut errors = Errors::new();
     let detail = format!("strconv.ParseUint: parsing {}: invalid syntax", k8s_types::field::quote(text));
     errors.push(Error::invalid(&Path::new("resourceVersion"), text, detail.clone()));
-    ApiError::bad_request(format!("resourceVersion: {errors}").replacen("resourceVersion: resourceVersion", "resourceVersion", 1))
+    ApiError::bad_request(format!("resourceVersion: {errors}").replacen(
+        "resourceVersion: resourceVersion",
+        "resourceVersion",
+        1,
+    ))
 }
 
 fn invalid(kind: &str, error: Error) -> ApiError {

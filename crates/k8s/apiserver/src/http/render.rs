@@ -40,7 +40,10 @@ impl IncludeObject {
             "" | "Metadata" => Ok(IncludeObject::Metadata),
             "Object" => Ok(IncludeObject::Object),
             "None" => Ok(IncludeObject::None),
-            other => Err(ApiError::bad_request(format!("unrecognized includeObject value: {}", k8s_types::field::quote(other)))),
+            other => Err(ApiError::bad_request(format!(
+                "unrecognized includeObject value: {}",
+                k8s_types::field::quote(other)
+            ))),
         }
     }
 }
@@ -122,7 +125,12 @@ pub fn line(stored: &Stored, version: MetaVersion, include: IncludeObject, now: 
 }
 
 /// A list of one page.
-pub fn list(row: &Arc<Row>, page: Page, accepted: Accepted, include: IncludeObject) -> Result<Response<Body>, ApiError> {
+pub fn list(
+    row: &Arc<Row>,
+    page: Page,
+    accepted: Accepted,
+    include: IncludeObject,
+) -> Result<Response<Body>, ApiError> {
     let mut about = json!({"resourceVersion": page.revision.to_string()});
     if !page.token.is_empty() {
         about["continue"] = page.token.clone().into();
@@ -134,7 +142,8 @@ pub fn list(row: &Arc<Row>, page: Page, accepted: Accepted, include: IncludeObje
     match (accepted.shape, accepted.format) {
         (Shape::Table(version), format) => {
             let now = Timestamp::now();
-            let lines = page.entries.iter().map(|e| line(&of(row, e), version, include, now)).collect::<Result<_, _>>()?;
+            let lines =
+                page.entries.iter().map(|e| line(&of(row, e), version, include, now)).collect::<Result<_, _>>()?;
             let table = table(row, version, about, lines, Headings::Shown);
             Ok(answer::bytes(200, content_type, write(format, &table)?))
         }

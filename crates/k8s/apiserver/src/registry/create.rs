@@ -8,7 +8,8 @@ use k8s_types::status::ApiError;
 use k8s_types::{codec, object};
 use serde_json::Value;
 
-use super::{Call, Registry, errors, metadata, owned};
+use super::owned::Owner;
+use super::{Call, Registry, errors, metadata};
 use crate::admission::{self, Attributes, DryRun, Operation};
 use crate::catalog::Row;
 use crate::stored::{self, Stored};
@@ -28,7 +29,7 @@ impl Registry {
         }
         metadata::settle_namespace(row, &mut object, namespace)?;
         codec::default(&mut object, &row.resource.ty());
-        owned::on_create(call, row, &mut object);
+        Owner::new(self, call, row, "").update(None, &mut object);
         row.to_stored(&mut object);
         row.defaults(&mut object);
         let base = object::generate_name(&object).to_owned();

@@ -9,6 +9,8 @@ mod list;
 mod metadata;
 mod mirror;
 mod owned;
+mod pods;
+mod rewrite;
 mod update;
 
 use std::sync::{Arc, OnceLock};
@@ -30,6 +32,7 @@ pub use filter::Filter;
 pub use list::{CONTINUE, ListQuery, Page, VersionMatch};
 pub use metadata::{now, uid};
 pub use mirror::Mirror;
+pub use owned::Owner;
 pub use update::{Change, Missing};
 
 /// Every object of the cluster, a cheap handle.

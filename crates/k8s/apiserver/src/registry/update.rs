@@ -8,7 +8,8 @@ use k8s_types::status::ApiError;
 use k8s_types::{codec, object};
 use serde_json::Value;
 
-use super::{Call, Registry, errors, metadata, owned};
+use super::owned::Owner;
+use super::{Call, Registry, errors, metadata};
 use crate::admission::{self, Attributes, DryRun, Operation};
 use crate::catalog::{Part, Row};
 use crate::stored::{self, Stored};
@@ -144,6 +145,7 @@ impl Registry {
             true => Some(self.allocator().reserve(self, &mut new, Some(old), call.dry_run).await?),
             false => None,
         };
+        k8s_types::managed::keep_times(old, &mut new);
         let mut errors = Errors::new();
         row.check_update(change.part, &new, old, &mut errors);
         if !errors.is_empty() {
@@ -187,12 +189,13 @@ impl Registry {
 
     fn note_owner(&self, change: &Change<'_>, old: &Value, new: &mut Value) {
         let row = change.row;
+        let owner = Owner::new(self, change.call, row, change.subresource);
         if row.stored.converted {
             let mut in_version = old.clone();
             row.from_stored(&mut in_version);
-            owned::on_update(change.call, row, change.subresource, new, &in_version);
+            owner.update(Some(&in_version), new);
         } else {
-            owned::on_update(change.call, row, change.subresource, new, old);
+            owner.update(Some(old), new);
         }
     }
 
