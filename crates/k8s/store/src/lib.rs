@@ -8,6 +8,7 @@
 //! - [`entry`]: entries, events and what a read or a write asks for and answers
 //! - `index`: the map itself in memory, the history of its last changes, and the watchers; the same for both backends
 //! - `log`: the embedded backend, an append-only log with snapshots; `docs/kubernetes-store.md` is its format
+//! - `etcd`: the other backend; the index is then a cache that etcd's watch feeds
 //! - [`archive`]: backup, restore and check of an embedded store's directory, without opening it
 //!
 //! Invariants:
@@ -20,12 +21,14 @@
 
 pub mod archive;
 pub mod entry;
+mod etcd;
 mod index;
 mod log;
 mod store;
 
 pub use entry::error::{ReadError, WatchError, WriteError};
 pub use entry::{At, Committed, Durability, Entry, Event, Expect, Got, Key, ListOptions, Listing, Op, Previous, Write};
+pub use etcd::{BadEtcdOptions, EtcdOptions};
 pub use index::watch::Watcher;
 pub use log::{OpenError, Options};
 pub use store::{Stats, Store};

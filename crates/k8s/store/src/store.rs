@@ -2,6 +2,7 @@
 
 use crate::entry::error::{ReadError, WriteError};
 use crate::entry::{At, Committed, Entry, Got, ListOptions, Listing, Write};
+use crate::etcd::{Etcd, EtcdOptions};
 use crate::index::watch::Watcher;
 use crate::index::{Index, View};
 use crate::log::{Log, OpenError, Options};
@@ -24,6 +25,7 @@ pub struct Store {
 #[derive(Clone)]
 enum Backend {
     Log(Arc<Log>),
+    Etcd(Arc<Etcd>),
 }
 
 /// Figures about a store.
@@ -46,6 +48,13 @@ impl Store {
     pub fn open(dir: &Path, options: Options) -> Result<Store, OpenError> {
         let (index, log) = Log::open(dir, options)?;
         Ok(Store { index, backend: Backend::Log(Arc::new(log)) })
+    }
+
+    /// Connects to etcd and loads what it has. Lives on the runtime it is called on. Of `options`, what is said about
+    /// history counts.
+    pub async fn connect(etcd: &EtcdOptions, options: Options) -> Result<Store, OpenError> {
+        let (index, etcd) = Etcd::connect(etcd, &options).await?;
+        Ok(Store { index, backend: Backend::Etcd(Arc::new(etcd)) })
     }
 
     /// An embedded store that keeps nothing on disk.
@@ -111,6 +120,7 @@ impl Store {
         crate::entry::limits(&writes)?;
         match &self.backend {
             Backend::Log(log) => log.commit(writes).await,
+            Backend::Etcd(etcd) => etcd.commit(writes).await,
         }
     }
 
@@ -126,6 +136,9 @@ impl Store {
 
     /// Forgets the history up to a revision: older ones can no longer be read or watched from.
     pub async fn compact(&self, revision: u64) -> Result<(), WriteError> {
+        if let Backend::Etcd(etcd) = &self.backend {
+            etcd.compact(revision.min(self.index.revision())).await?;
+        }
         self.index.compact(revision);
         Ok(())
     }
@@ -140,12 +153,14 @@ impl Store {
     pub fn failure(&self) -> Option<String> {
         match &self.backend {
             Backend::Log(log) => log.failure(),
+            Backend::Etcd(etcd) => etcd.failure(),
         }
     }
 
     pub fn stats(&self) -> Stats {
         let disk = match &self.backend {
             Backend::Log(log) => log.disk(),
+            Backend::Etcd(_) => 0,
         };
         let state = self.index.read();
         Stats {
@@ -162,6 +177,7 @@ impl Store {
     pub async fn close(&self) {
         match &self.backend {
             Backend::Log(log) => log.close().await,
+            Backend::Etcd(etcd) => etcd.close(),
         }
         self.index.close();
     }
@@ -187,12 +203,14 @@ impl Store {
     fn shared(&self) -> bool {
         match &self.backend {
             Backend::Log(_) => false,
+            Backend::Etcd(_) => true,
         }
     }
 
     async fn latest(&self) -> Result<u64, ReadError> {
         match &self.backend {
             Backend::Log(_) => Ok(self.index.revision()),
+            Backend::Etcd(etcd) => etcd.latest().await,
         }
     }
 }

@@ -77,6 +77,8 @@ pub enum OpenError {
     Format { path: PathBuf, found: u32, known: u32 },
     #[error("{path} has a store already")]
     Exists { path: PathBuf },
+    #[error("connect to etcd at {endpoints}: {why}")]
+    Etcd { endpoints: String, why: String },
     #[error("{path} has no store")]
     Missing { path: PathBuf },
 }
