@@ -5,9 +5,9 @@ use std::sync::Arc;
 use k8s_types::status::ApiError;
 use serde_json::Value;
 
-use crate::Identity;
 use crate::catalog::Row;
 use crate::registry::Registry;
+use crate::{Identity, auth};
 
 /// What is being done to the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,11 +140,17 @@ pub async fn validate(registry: &Registry, attributes: &mut Attributes<'_>) -> R
 }
 
 impl Plugin {
-    async fn mutate(self, _registry: &Registry, _attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
-        Ok(())
+    async fn mutate(self, registry: &Registry, attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
+        match self {
+            Plugin::ServiceAccount => auth::admission::fill_secret(registry, attributes).await,
+            _ => Ok(()),
+        }
     }
 
-    async fn validate(self, _registry: &Registry, _attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
-        Ok(())
+    async fn validate(self, registry: &Registry, attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
+        match self {
+            Plugin::RbacEscalation => auth::admission::check_escalation(registry, attributes),
+            _ => Ok(()),
+        }
     }
 }

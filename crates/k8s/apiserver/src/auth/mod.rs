@@ -6,6 +6,7 @@
 //! nothing: anonymous ┘   (wrong: 401)   (403)         they?└ RBAC (403)
 //! ```
 
+pub mod admission;
 mod certificates;
 mod connection;
 mod impersonate;
