@@ -36,7 +36,7 @@ pub struct StoredAs {
     pub prefix: String,
     /// Where the metadata begins in stored bytes.
     pub metadata_at: usize,
-    /// The row's own version is another.
+    /// The row's objects are not what is stored: of another version, or of a schema that changed since.
     pub converted: bool,
 }
 
@@ -96,8 +96,7 @@ impl Catalog {
         let rows = self.rows();
         let mut of_name = rows.iter().filter(|row| row.is(group, plural));
         let first = of_name.next()?;
-        if first.stored.converted { of_name.find(|row| !row.stored.converted).or(Some(first)) } else { Some(first) }
-            .cloned()
+        if first.is_hub() { Some(first) } else { of_name.find(|row| row.is_hub()).or(Some(first)) }.cloned()
     }
 }
 
@@ -142,8 +141,14 @@ impl Row {
 
     /// A row of a custom resource.
     pub fn custom(resource: Arc<Resource>, custom: Arc<crate::crd::Custom>) -> Row {
-        let stored = StoredAs::new(&resource, &resource.group);
+        let mut stored = StoredAs::new(&resource, &resource.group);
+        stored.converted |= custom.settles();
         Row { behaviour: Behaviour::Custom(custom), stored, resource }
+    }
+
+    /// Whether its version is the one that is stored.
+    pub fn is_hub(&self) -> bool {
+        self.stored.group == *self.resource.group && self.stored.version == *self.resource.version
     }
 
     /// Whether it is this resource of this group, in any version.

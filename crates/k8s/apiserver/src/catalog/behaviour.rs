@@ -184,7 +184,11 @@ impl Row {
     pub fn field(&self, object: &Value, path: &str) -> String {
         match &self.behaviour {
             Behaviour::Builtin(policy) => (policy.field)(object, path),
-            Behaviour::Custom(_) => k8s_types::policy::read::field_value(object, path),
+            Behaviour::Custom(_) => match path.split('.').fold(object, |value, name| &value[name]) {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            },
         }
     }
 
@@ -199,6 +203,9 @@ impl Row {
     pub fn from_stored(&self, object: &mut Value) {
         if self.stored.converted {
             self.convert(object, &self.resource.api_version());
+            if let Behaviour::Custom(custom) = &self.behaviour {
+                custom.settle(object);
+            }
         }
     }
 

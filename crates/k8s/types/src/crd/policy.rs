@@ -26,7 +26,8 @@ pub static POLICY: Policy = Policy {
     cells: |object, _: Timestamp| vec![read::name_cell(object), object["metadata"]["creationTimestamp"].clone()],
     name: NameRule::Subdomain,
     unconditional_update: false,
-    on_delete: |_| {},
+    on_delete,
+    held: |object| condition(object, "Terminating") != "False",
     ..Policy::NEUTRAL
 };
 
@@ -74,6 +75,18 @@ fn prepare_update(new: &mut Value, old: &Value) {
 fn prepare_status(new: &mut Value, old: &Value) {
     put(new, &["spec"], old["spec"].clone());
     put(new, &["metadata", "generation"], old["metadata"]["generation"].clone());
+}
+
+/// A deleted definition stays until its objects are gone.
+fn on_delete(object: &mut Value) {
+    let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+        finalizers.push(FINALIZER.into());
+    }
+    put(object, &["metadata", "finalizers"], finalizers);
+    let now = object["metadata"]["deletionTimestamp"].as_str().unwrap_or_default().to_owned();
+    let message = "CustomResource deletion is in progress";
+    set_condition(object, "Terminating", true, "InstanceDeletionPending", message, &now);
 }
 
 /// The version that objects are stored in from now on is among those that they may be stored in.
