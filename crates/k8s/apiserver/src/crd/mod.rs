@@ -116,16 +116,6 @@ impl Custom {
         self.version.scale.as_ref()
     }
 
-    /// Its `openAPIV3Schema`, where it is published.
-    pub fn schema(&self) -> Option<std::sync::Arc<Value>> {
-        None
-    }
-
-    /// The scale subresource.
-    pub fn scale(&self) -> Option<&k8s_types::crd::Scale> {
-        None
-    }
-
     /// The version's deprecation, where it says so.
     pub fn warnings(&self) -> Vec<String> {
         self.version.deprecation.iter().cloned().collect()

@@ -7,6 +7,7 @@ use super::check::{self, IMMUTABLE};
 use super::read::{Read, same};
 use crate::field::Errors;
 use crate::names;
+use crate::schema::builtin;
 
 /// What the name of an object of a kind must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub fn validate(object: &Value, rule: NameRule, namespaced: bool, errors: &mut E
     }
     check::nonnegative(&metadata.get("generation"), errors);
     every_time(&metadata, errors);
-    finalizers(&metadata.get("finalizers"), errors);
+    finalizers(object, &metadata.get("finalizers"), errors);
 }
 
 /// Checks the metadata of an update. `(new, old)`
@@ -94,7 +95,7 @@ pub fn validate_update(new: &Value, old: &Value, _namespaced: bool, errors: &mut
     every_time(&metadata, errors);
     let list = metadata.get("finalizers");
     for finalizer in list.each() {
-        standard_finalizer(&finalizer, &finalizer, errors);
+        strict_finalizer(new, &finalizer, errors);
     }
 }
 
@@ -139,16 +140,27 @@ fn owners(list: &At, errors: &mut Errors) {
     }
 }
 
-fn finalizers(list: &At, errors: &mut Errors) {
+fn finalizers(object: &Value, list: &At, errors: &mut Errors) {
     for finalizer in list.each() {
         for message in names::qualified_name(finalizer.text()) {
             list.invalid_value(errors, finalizer.text(), message);
         }
-        standard_finalizer(&finalizer, &finalizer, errors);
+        strict_finalizer(object, &finalizer, errors);
     }
     let has = |name: &str| list.items().iter().any(|f| f.text() == name);
     if has("orphan") && has("foregroundDeletion") {
         list.invalid(errors, "finalizer orphan and foregroundDeletion cannot be both set");
+    }
+}
+
+/// Custom resources and their definitions may have finalizers of any name.
+fn strict_finalizer(object: &Value, finalizer: &At, errors: &mut Errors) {
+    if finalizer.text().contains('/') {
+        return;
+    }
+    let kind = crate::object::gvk(object);
+    if kind.group != "apiextensions.k8s.io" && builtin().kind(&kind.group, &kind.version, &kind.kind).is_some() {
+        standard_finalizer(finalizer, finalizer, errors);
     }
 }
 
