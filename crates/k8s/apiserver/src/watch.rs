@@ -125,6 +125,7 @@ impl State {
             let event = tokio::select! {
                 biased;
                 event = self.watch.watcher.next() => event,
+                () = self.watch.row.behaviour.retired() => return Ok(None),
                 () = tokio::time::sleep_until(wake) => {
                     if Instant::now() >= self.watch.end {
                         return Ok(None);

@@ -53,6 +53,14 @@ impl Behaviour {
             Behaviour::Custom(_) => None,
         }
     }
+
+    /// Returns when the kind is served no longer as it is now; that happens to custom resources only.
+    pub async fn retired(&self) {
+        match self {
+            Behaviour::Builtin(_) => std::future::pending().await,
+            Behaviour::Custom(custom) => custom.retired().await,
+        }
+    }
 }
 
 impl Row {
