@@ -72,6 +72,8 @@ async fn begin(
 
 fn mark(response: &mut Response<Body>) {
     let headers = response.headers_mut();
+    // That of the plain body.
+    headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
 }
