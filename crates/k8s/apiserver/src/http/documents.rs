@@ -14,6 +14,8 @@ use crate::health::Health;
 use crate::server::ApiServer;
 
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// What it is answered as: the `@` of what clients ask for is none that a media type may have, and they do not read it.
+const V2_PROTOBUF_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// A request for a document.
 pub struct Document<'a> {
@@ -112,9 +114,9 @@ impl Document<'_> {
                     let bytes = openapi::v2_json(&custom);
                     return self.tagged("application/json", &format!("\"{}\"", discovery::hash(&bytes)), || bytes);
                 }
-                V2_PROTOBUF => {
+                V2_PROTOBUF | V2_PROTOBUF_ANSWER => {
                     let bytes = openapi::v2_protobuf(&custom);
-                    return self.tagged(V2_PROTOBUF, &format!("\"{}\"", discovery::hash(&bytes)), || bytes);
+                    return self.tagged(V2_PROTOBUF_ANSWER, &format!("\"{}\"", discovery::hash(&bytes)), || bytes);
                 }
                 _ => {}
             }
