@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_types::codec;
 use k8s_types::field::Errors;
 use k8s_types::policy::Policy;
+use k8s_types::schema;
 use serde_json::Value;
 
 use super::Row;
@@ -77,10 +79,20 @@ impl Row {
         }
     }
 
-    /// What a create starts from.
+    /// What a create starts from: fields that are always there are there from the start.
     pub fn prepare_create(&self, new: &mut Value) {
         match &self.behaviour {
-            Behaviour::Builtin(policy) => (policy.prepare_create)(new),
+            Behaviour::Builtin(policy) => {
+                (policy.prepare_create)(new);
+                let stored = &self.stored;
+                let resource = match stored.converted {
+                    true => schema::builtin().resource(&stored.group, &stored.version, &self.resource.plural),
+                    false => Some(&*self.resource),
+                };
+                if let Some(resource) = resource {
+                    codec::normalize(new, &resource.ty());
+                }
+            }
             Behaviour::Custom(custom) => custom.prepare_create(new),
         }
     }

@@ -9,7 +9,7 @@ use crate::policy::read::{Read, field_value, name_cell, or_set, since};
 use crate::policy::{At, Column, Policy, check};
 
 /// The policy of events.
-pub static POLICY: Policy = Policy {
+pub const POLICY: Policy = Policy {
     defaults: |event| {
         or_set(event, "firstTimestamp", Value::Null);
         or_set(event, "lastTimestamp", Value::Null);

@@ -19,7 +19,13 @@ const RENAMED: [(&str, &str); 7] = [
     ("deprecatedCount", "count"),
 ];
 
-pub static EVENT: Policy = Policy { validate, create_on_update: true, convert: Some(convert), ..Policy::NEUTRAL };
+pub static EVENT: Policy = Policy {
+    validate,
+    update_alone: true,
+    create_on_update: true,
+    convert: Some(convert),
+    ..crate::kinds::core::event::POLICY
+};
 
 fn convert(event: &mut Value, version: &str) {
     match version {
@@ -48,8 +54,13 @@ fn rename(event: &mut Value, names: [(&str, &str); 7]) {
     }
 }
 
-/// Checks of an event in the form of this group; only events with an event time are of the new sort.
+/// Checks of an event of this group, told in its form, though it comes in the one that is stored.
 fn validate(event: &Value, errors: &mut Errors) {
+    let mut shown = event.clone();
+    if event["apiVersion"].text() == "v1" {
+        from_core(&mut shown);
+    }
+    let event = &shown;
     if event["eventTime"].is_unset() {
         errors.push(Error::required(&Path::new("eventTime"), ""));
     }
