@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod patch;
 pub mod policy;
 pub mod quantity;
+pub mod quota;
 pub mod schema;
 pub mod selector;
 pub mod status;
