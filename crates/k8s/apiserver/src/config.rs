@@ -27,7 +27,7 @@ impl Config {
         Self {
             dir: dir.into(),
             datastore: None,
-            service_cidrs: vec!["10.96.0.0/12".to_owned()],
+            service_cidrs: vec!["10.43.0.0/16".to_owned()],
             node_ports: (30000, 32767),
             cluster_domain: "cluster.local".to_owned(),
             names: Vec::new(),
@@ -47,6 +47,9 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
+    /// A range of service addresses is none.
+    #[error("{0:?} is no range of addresses for services")]
+    ServiceRange(String),
     /// The store does not open.
     #[error("cannot open the store: {0}")]
     Store(String),

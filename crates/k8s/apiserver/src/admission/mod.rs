@@ -1,4 +1,21 @@
 //! The admission chain: every plug-in in its order, those that come later marked by their place.
+//!
+//! `mutate` runs before a kind's own preparation and validation, `validate` after them, on the object as it will be. Quotas are no plug-in:
+//! they are counted by [`quota::charge`] in the transaction that stores the object.
+
+mod certificates;
+mod default_classes;
+mod limit_ranger;
+pub mod lookup;
+mod namespace_lifecycle;
+mod node_restriction;
+mod pod_security;
+mod pods;
+mod priority;
+pub mod quota;
+mod service_account;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -71,8 +88,12 @@ pub enum Plugin {
     LimitRanger,
     /// Pods get a service account and its token.
     ServiceAccount,
+    /// Node names limit what a node may write.
+    NodeRestriction,
     /// Taints new nodes as not ready.
     TaintNodesByCondition,
+    /// What a namespace's labels allow its pods.
+    PodSecurity,
     /// Pods get the number of their priority class.
     Priority,
     /// Pods get tolerations for nodes that are away.
@@ -81,38 +102,32 @@ pub enum Plugin {
     DefaultStorageClass,
     /// Claims and volumes in use are kept.
     StorageObjectInUseProtection,
-    /// Owner references that block deletion need a right.
-    OwnerReferences,
     /// Claims grow only where their class allows it.
     ClaimResize,
     /// Pods get the overhead of their runtime class.
     RuntimeClass,
     /// Approving and signing need a right for the signer.
     CertificateRights,
-    /// Nobody asks for `system:masters`.
+    /// Who asks for a certificate is noted; nobody asks for `system:masters`.
     CertificateSubject,
     /// Ingresses get the default class.
     DefaultIngressClass,
-    /// Node names limit what a node may write.
-    NodeRestriction,
     /// Roles give no more than who writes them has.
     RbacEscalation,
-    /// Quotas, last, when the object is final.
-    ResourceQuota,
 }
 
-/// Plug-ins in the order they run. Mutating policies and webhooks will run after the last mutating plug-in, validating ones before the quota.
+/// Plug-ins in the order they run. Owner references that block deletion need no right, as by Kubernetes' default.
 pub const CHAIN: &[Plugin] = &[
     Plugin::NamespaceLifecycle,
     Plugin::LimitRanger,
     Plugin::ServiceAccount,
     Plugin::NodeRestriction,
     Plugin::TaintNodesByCondition,
+    Plugin::PodSecurity,
     Plugin::Priority,
     Plugin::DefaultTolerationSeconds,
     Plugin::DefaultStorageClass,
     Plugin::StorageObjectInUseProtection,
-    Plugin::OwnerReferences,
     Plugin::ClaimResize,
     Plugin::RuntimeClass,
     Plugin::CertificateRights,
@@ -120,7 +135,6 @@ pub const CHAIN: &[Plugin] = &[
     Plugin::DefaultIngressClass,
     Plugin::RbacEscalation,
     // MutatingAdmissionPolicy, MutatingAdmissionWebhook, ValidatingAdmissionPolicy, ValidatingAdmissionWebhook: their place, not there yet.
-    Plugin::ResourceQuota,
 ];
 
 /// Lets every plug-in change the object; the first refusal ends it.
@@ -142,15 +156,44 @@ pub async fn validate(registry: &Registry, attributes: &mut Attributes<'_>) -> R
 impl Plugin {
     async fn mutate(self, registry: &Registry, attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
         match self {
-            Plugin::ServiceAccount => auth::admission::fill_secret(registry, attributes).await,
-            _ => Ok(()),
+            Plugin::NamespaceLifecycle => namespace_lifecycle::check(registry, attributes).await?,
+            Plugin::LimitRanger => limit_ranger::mutate(registry, attributes).await?,
+            Plugin::ServiceAccount => {
+                service_account::mutate(registry, attributes).await?;
+                auth::admission::fill_secret(registry, attributes).await?;
+            }
+            Plugin::NodeRestriction => node_restriction::check(registry, attributes).await?,
+            Plugin::TaintNodesByCondition => pods::taint_node(attributes),
+            Plugin::Priority => priority::mutate(registry, attributes).await?,
+            Plugin::DefaultTolerationSeconds => pods::default_tolerations(attributes),
+            Plugin::DefaultStorageClass => default_classes::claims(registry, attributes).await?,
+            Plugin::StorageObjectInUseProtection => pods::protect_storage(attributes),
+            Plugin::RuntimeClass => pods::runtime_class(registry, attributes).await?,
+            Plugin::CertificateSubject => certificates::note_requester(attributes),
+            Plugin::DefaultIngressClass => default_classes::ingresses(registry, attributes).await?,
+            Plugin::PodSecurity | Plugin::ClaimResize | Plugin::CertificateRights | Plugin::RbacEscalation => {}
         }
+        Ok(())
     }
 
     async fn validate(self, registry: &Registry, attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
         match self {
+            Plugin::LimitRanger => limit_ranger::validate(registry, attributes).await,
+            Plugin::PodSecurity => pod_security::validate(registry, attributes).await,
+            Plugin::Priority => priority::validate(registry, attributes).await,
+            Plugin::ClaimResize => default_classes::claim_growth(registry, attributes).await,
+            Plugin::CertificateRights => certificates::check_rights(registry, attributes).await,
+            Plugin::CertificateSubject => certificates::check_subject(attributes),
             Plugin::RbacEscalation => auth::admission::check_escalation(registry, attributes),
-            _ => Ok(()),
+            Plugin::NamespaceLifecycle
+            | Plugin::ServiceAccount
+            | Plugin::NodeRestriction
+            | Plugin::TaintNodesByCondition
+            | Plugin::DefaultTolerationSeconds
+            | Plugin::DefaultStorageClass
+            | Plugin::StorageObjectInUseProtection
+            | Plugin::RuntimeClass
+            | Plugin::DefaultIngressClass => Ok(()),
         }
     }
 }

@@ -10,9 +10,12 @@ use serde_json::Value;
 
 use super::owned::Owner;
 use super::{Call, Registry, errors, metadata};
-use crate::admission::{self, Attributes, DryRun, Operation};
+use crate::admission::{self, Attributes, DryRun, Operation, quota};
 use crate::catalog::Row;
 use crate::stored::{self, Stored};
+
+/// How often a create is tried again because what it needs beside its name was taken by somebody else.
+const ATTEMPTS: usize = 64;
 
 impl Registry {
     /// Creates an object of the row's version, decoded; tries other names where the server makes the name.
@@ -76,6 +79,25 @@ impl Registry {
         }
         metadata::begin(&mut object)?;
         row.prepare_create(&mut object);
+        for _ in 0..ATTEMPTS {
+            let placed = self.place(call, row, namespace, object.clone(), warnings.clone()).await?;
+            if let Some(stored) = placed {
+                return Ok(stored);
+            }
+        }
+        Err(ApiError::server_timeout(&row.group_resource(), "create", 1))
+    }
+
+    /// Takes what a service needs, checks and stores; `None` where somebody else took the same meanwhile.
+    async fn place(
+        &self,
+        call: &Call,
+        row: &Arc<Row>,
+        namespace: &str,
+        mut object: Value,
+        mut warnings: Vec<String>,
+    ) -> Result<Option<Stored>, ApiError> {
+        let name = object::name(&object).to_owned();
         let reservation = match row.is("", "services") {
             true => Some(self.allocator().reserve(self, &mut object, None, call.dry_run).await?),
             false => None,
@@ -100,11 +122,17 @@ impl Registry {
             };
             admission::validate(self, &mut attributes).await?;
         }
-        warnings.extend(row.warnings(&object, None));
-        warnings.into_iter().for_each(|warning| call.warn(warning));
-        let stored = self.store_new(call, row, namespace, &name, &object).await?;
-        if let Some(reservation) = reservation.filter(|_| call.dry_run == DryRun::No) {
-            reservation.keep();
+        let change = quota::Change { row, subresource: "", namespace, name: &name, new: &object, old: None };
+        let charge = quota::charge(self, change).await?;
+        let claims = reservation.as_ref().map_or(&[][..], |reservation| reservation.writes());
+        let alongside = [claims, &charge.writes].concat();
+        let stored = self.store_new(call, row, namespace, &name, &object, alongside).await?;
+        if stored.is_some() {
+            warnings.extend(row.warnings(&object, None));
+            warnings.into_iter().for_each(|warning| call.warn(warning));
+            if let Some(reservation) = reservation.filter(|_| call.dry_run == DryRun::No) {
+                reservation.keep();
+            }
         }
         Ok(stored)
     }
@@ -116,20 +144,27 @@ impl Registry {
         namespace: &str,
         name: &str,
         object: &Value,
-    ) -> Result<Stored, ApiError> {
+        alongside: Vec<Write>,
+    ) -> Result<Option<Stored>, ApiError> {
         let key = row.key(namespace, name);
         let bytes = stored::encode(object);
         if call.dry_run == DryRun::All {
             let found = self.store().get(&key, k8s_store::At::Latest).await.map_err(errors::read)?;
             return match found.entry {
                 Some(entry) => Err(taken(row, name, &entry.value)),
-                None => Ok(Stored { row: row.clone(), bytes, revision: 0 }),
+                None => Ok(Some(Stored { row: row.clone(), bytes, revision: 0 })),
             };
         }
-        match self.store().write(Write::put(key, Expect::Absent, bytes.clone())).await {
-            Ok(written) => Ok(Stored { row: row.clone(), bytes, revision: written.revision }),
-            Err(WriteError::Conflict { current, .. }) => {
+        let mut writes = vec![Write::put(key, Expect::Absent, bytes.clone())];
+        writes.extend(alongside);
+        match self.store().commit(writes).await {
+            Ok(written) => Ok(Some(Stored { row: row.clone(), bytes, revision: written.revision })),
+            Err(WriteError::Conflict { write: 0, current, .. }) => {
                 Err(taken(row, name, current.as_ref().map(|entry| &*entry.value).unwrap_or_default()))
+            }
+            Err(WriteError::Conflict { key, .. }) => {
+                self.allocator().note_taken(&key);
+                Ok(None)
             }
             Err(error) => Err(errors::write(error)),
         }

@@ -153,7 +153,11 @@ impl Registry {
             }
         };
         if let Some(write) = write.filter(|_| call.dry_run == DryRun::No) {
-            match self.store().write(write).await {
+            let mut writes = vec![write];
+            if gone {
+                writes.extend(self.released_by(row, &object));
+            }
+            match self.store().commit(writes).await {
                 Ok(written) if gone => {
                     self.after_delete(row, &object);
                     object::set_metadata(&mut object, "resourceVersion", written.revision.to_string());

@@ -19,6 +19,7 @@ use k8s_store::{At, Store};
 use k8s_types::status::ApiError;
 use serde_json::Value;
 
+use crate::admission::quota::Turns;
 use crate::allocate::Allocator;
 use crate::auth::Access;
 use crate::catalog::{Catalog, Row};
@@ -27,10 +28,11 @@ use crate::stored::{self, Stored};
 pub use call::Call;
 pub use delete::{DeleteOptions, Deleted};
 pub use errors::decode as decode_error;
+pub use errors::read as read_error;
 pub use errors::watch as watch_error;
 pub use filter::Filter;
 pub use list::{CONTINUE, ListQuery, Page, VersionMatch};
-pub use metadata::{now, uid};
+pub use metadata::{generate_name, now, uid};
 pub use mirror::Mirror;
 pub use owned::Owner;
 pub use update::{Change, Missing};
@@ -45,13 +47,14 @@ struct Inner {
     store: Store,
     catalog: Catalog,
     allocator: Allocator,
+    turns: Turns,
     access: OnceLock<Access>,
 }
 
 impl Registry {
     /// The registry over a store.
     pub fn new(store: Store, catalog: Catalog, allocator: Allocator) -> Registry {
-        Registry { inner: Arc::new(Inner { store, catalog, allocator, access: OnceLock::new() }) }
+        Registry { inner: Arc::new(Inner { store, catalog, allocator, turns: Turns::default(), access: OnceLock::new() }) }
     }
 
     /// The rows that are served.
@@ -67,6 +70,11 @@ impl Registry {
     /// Addresses and ports of services.
     pub fn allocator(&self) -> &Allocator {
         &self.inner.allocator
+    }
+
+    /// Whose turn it is to be counted against quotas.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
     }
 
     /// Access control, once it is there.

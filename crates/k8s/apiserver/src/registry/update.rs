@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::owned::Owner;
 use super::{Call, Registry, errors, metadata};
-use crate::admission::{self, Attributes, DryRun, Operation};
+use crate::admission::{self, Attributes, DryRun, Operation, quota};
 use crate::catalog::{Part, Row};
 use crate::stored::{self, Stored};
 
@@ -154,7 +154,19 @@ impl Registry {
         self.admit(change, &mut new, old, &mut warnings, Phase::Validate).await?;
         warnings.extend(row.warnings(&new, Some(old)));
         warnings.into_iter().for_each(|warning| call.warn(warning));
-        let done = self.store_change(change, entry, old, &new).await?;
+        let done = {
+            let counted = quota::Change {
+                row,
+                subresource: change.subresource,
+                namespace: change.namespace,
+                name: change.name,
+                new: &new,
+                old: Some(old),
+            };
+            let charge = quota::charge(self, counted).await?;
+            let claims = reservation.as_ref().map_or(&[][..], |reservation| reservation.writes());
+            self.store_change(change, entry, old, &new, [claims, &charge.writes].concat()).await?
+        };
         if let (Some(reservation), Some(_), DryRun::No) = (reservation, &done, call.dry_run) {
             reservation.keep();
         }
@@ -231,6 +243,7 @@ impl Registry {
         entry: &Entry,
         old: &Value,
         new: &Value,
+        alongside: Vec<Write>,
     ) -> Result<Option<Stored>, ApiError> {
         let row = change.row;
         let bytes = stored::encode(new);
@@ -250,15 +263,25 @@ impl Registry {
             if row.is("coordination.k8s.io", "leases") { write.relaxed() } else { write }
         };
         let gone = matches!(write.op, k8s_store::Op::Delete);
-        match self.store().write(write).await {
+        let mut writes = vec![write];
+        writes.extend(if gone { self.released_by(row, old) } else { alongside });
+        match self.store().commit(writes).await {
             Ok(_) if gone => {
                 self.after_delete(row, new);
                 Ok(Some(Stored { bytes, ..as_it_was() }))
             }
             Ok(written) => Ok(Some(Stored { bytes, revision: written.revision, row: row.clone() })),
-            Err(WriteError::Conflict { .. }) => Ok(None),
+            Err(WriteError::Conflict { key, .. }) => {
+                self.allocator().note_taken(&key);
+                Ok(None)
+            }
             Err(error) => Err(errors::write(error)),
         }
+    }
+
+    /// What is written together with the end of an object.
+    pub(super) fn released_by(&self, row: &Row, object: &Value) -> Vec<Write> {
+        if row.is("", "services") { self.allocator().release_writes(object) } else { Vec::new() }
     }
 
     /// What is done when an object is gone.

@@ -1,0 +1,1 @@
+//! Plug-ins on a registry over a store in memory.
