@@ -51,9 +51,8 @@ pub fn check_subject(attributes: &Attributes<'_>) -> Result<(), ApiError> {
         ApiError::invalid(&attributes.row.group_kind(), attributes.name, &errors)
     })?;
     if spec["signerName"] == CLIENT_SIGNER && organizations.iter().any(|o| o == "system:masters") {
-        return Err(attributes.forbidden(format_args!(
-            "use of {CLIENT_SIGNER} signer with system:masters group is not allowed"
-        )));
+        return Err(attributes
+            .forbidden(format_args!("use of {CLIENT_SIGNER} signer with system:masters group is not allowed")));
     }
     Ok(())
 }

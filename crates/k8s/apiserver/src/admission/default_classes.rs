@@ -51,7 +51,8 @@ pub async fn claim_growth(registry: &Registry, attributes: &Attributes<'_>) -> R
         return Ok(());
     }
     let (new, old) = (attributes.new(), attributes.before());
-    let asked = |claim: &serde_json::Value| Quantity::from_value(&claim["spec"]["resources"]["requests"]["storage"]).ok();
+    let asked =
+        |claim: &serde_json::Value| Quantity::from_value(&claim["spec"]["resources"]["requests"]["storage"]).ok();
     let grows = matches!((asked(new), asked(old)), (Some(new), Some(old)) if new > old);
     if !grows {
         return Ok(());

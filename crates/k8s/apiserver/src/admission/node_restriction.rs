@@ -107,7 +107,8 @@ fn nodes(attributes: &Attributes<'_>, node: &str) -> Option<String> {
 
 fn changed_labels(new: &Value, old: &Value) -> Vec<String> {
     let (new, old) = (new["metadata"]["labels"].fields(), old["metadata"]["labels"].fields());
-    let mut changed: Vec<String> = new.keys().chain(old.keys()).filter(|k| new.get(*k) != old.get(*k)).cloned().collect();
+    let mut changed: Vec<String> =
+        new.keys().chain(old.keys()).filter(|k| new.get(*k) != old.get(*k)).cloned().collect();
     changed.sort();
     changed.dedup();
     changed
@@ -121,10 +122,18 @@ fn label_allowed(label: &str) -> bool {
         return false;
     }
     let known = [
-        "kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os",
-        "beta.kubernetes.io/arch", "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type",
-        "topology.kubernetes.io/zone", "topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/zone",
-        "failure-domain.beta.kubernetes.io/region", "node.kubernetes.io/windows-build",
+        "kubernetes.io/hostname",
+        "kubernetes.io/os",
+        "kubernetes.io/arch",
+        "beta.kubernetes.io/os",
+        "beta.kubernetes.io/arch",
+        "node.kubernetes.io/instance-type",
+        "beta.kubernetes.io/instance-type",
+        "topology.kubernetes.io/zone",
+        "topology.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone",
+        "failure-domain.beta.kubernetes.io/region",
+        "node.kubernetes.io/windows-build",
     ];
     let of_kubernetes = under("kubernetes.io") || under("k8s.io");
     known.contains(&label) || under("kubelet.kubernetes.io") || under("node.kubernetes.io") || !of_kubernetes
@@ -136,7 +145,8 @@ fn claims(attributes: &Attributes<'_>) -> Option<String> {
         return Some("may only update PVC status".to_owned());
     }
     let (new, old) = (attributes.new(), attributes.before());
-    (new["spec"] != old["spec"]).then(|| "is not allowed to update fields other than status.quantity and status.conditions".to_owned())
+    (new["spec"] != old["spec"])
+        .then(|| "is not allowed to update fields other than status.quantity and status.conditions".to_owned())
 }
 
 fn leases(attributes: &Attributes<'_>, node: &str) -> Option<String> {
@@ -148,12 +158,21 @@ fn leases(attributes: &Attributes<'_>, node: &str) -> Option<String> {
 }
 
 fn named_as_node(attributes: &Attributes<'_>, node: &str, kind: &str) -> Option<String> {
-    (attributes.name != node).then(|| format!("can only access {kind} with the same name as the requesting node ({node})"))
+    (attributes.name != node)
+        .then(|| format!("can only access {kind} with the same name as the requesting node ({node})"))
 }
 
 fn slices(attributes: &Attributes<'_>, node: &str) -> Option<String> {
     let slice = if attributes.operation == Operation::Delete { attributes.before() } else { attributes.new() };
-    let why = || format!("can only {} ResourceSlice with the same NodeName as the requesting node",
-        match attributes.operation { Operation::Create => "create", Operation::Update => "update", _ => "delete" });
+    let why = || {
+        format!(
+            "can only {} ResourceSlice with the same NodeName as the requesting node",
+            match attributes.operation {
+                Operation::Create => "create",
+                Operation::Update => "update",
+                _ => "delete",
+            }
+        )
+    };
     (slice["spec"]["nodeName"] != node).then(why)
 }

@@ -24,7 +24,8 @@ pub fn default_tolerations(attributes: &mut Attributes<'_>) {
             (any_key || t["key"] == key) && effect
         });
         if !tolerated {
-            tolerations.push(json!({"effect": "NoExecute", "key": key, "operator": "Exists", "tolerationSeconds": 300}));
+            tolerations
+                .push(json!({"effect": "NoExecute", "key": key, "operator": "Exists", "tolerationSeconds": 300}));
         }
     }
     if tolerations.len() > count {
@@ -74,14 +75,13 @@ pub async fn runtime_class(registry: &Registry, attributes: &mut Attributes<'_>)
     if name.is_empty() {
         return match spec["overhead"].is_unset() {
             true => Ok(()),
-            false => Err(attributes.forbidden(
-                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead",
-            )),
+            false => Err(attributes
+                .forbidden("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")),
         };
     }
     let class = lookup::get(registry, "node.k8s.io", "runtimeclasses", "", name).await?;
-    let class = class
-        .ok_or_else(|| attributes.forbidden(format_args!("pod rejected: RuntimeClass \"{name}\" not found")))?;
+    let class =
+        class.ok_or_else(|| attributes.forbidden(format_args!("pod rejected: RuntimeClass \"{name}\" not found")))?;
     let overhead = &class["overhead"]["podFixed"];
     if spec["overhead"].is_set() && !same_amounts(&spec["overhead"], overhead) {
         return Err(attributes.forbidden(match overhead.is_unset() {

@@ -1,7 +1,7 @@
 //! Which address families a service has: from what it says, what it had, and what the cluster has.
 
 use k8s_types::field::{Error, Errors, Path};
-use k8s_types::policy::read::{Read, put, take};
+use k8s_types::policy::read::{Read, put};
 use serde_json::{Value, json};
 
 /// Families of a cluster, the default one first.
@@ -64,7 +64,8 @@ impl Families {
         if policy == SINGLE {
             for (count, what) in [(ips.len(), "cluster IPs"), (families.len(), "IP families")] {
                 if count == 2 {
-                    let wrong = format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
+                    let wrong =
+                        format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
                     errors.push(Error::invalid(&path.child("ipFamilyPolicy"), policy.clone(), wrong));
                 }
             }
@@ -137,12 +138,5 @@ fn shrink(service: &mut Value, old: &Value, errors: &mut Errors) {
             let wrong = format!("must be 'SingleStack' to release the secondary {what}");
             errors.push(Error::invalid(&Path::new("spec").child("ipFamilyPolicy"), policy.clone(), wrong));
         }
-    }
-}
-
-/// What an external name has none of.
-pub fn clear(service: &mut Value) {
-    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-        take(service, &["spec", field]);
     }
 }

@@ -52,6 +52,17 @@ struct Taken {
     ports: HashSet<u16>,
 }
 
+impl Taken {
+    fn remove<'a>(&mut self, ips: impl IntoIterator<Item = &'a IpAddr>, ports: impl IntoIterator<Item = &'a u16>) {
+        for ip in ips {
+            self.ips.remove(ip);
+        }
+        for port in ports {
+            self.ports.remove(port);
+        }
+    }
+}
+
 /// What one write of a service takes and gives back. Dropped without [`Reservation::keep`] nothing has happened.
 #[must_use]
 pub struct Reservation {
@@ -110,18 +121,16 @@ impl Allocator {
     /// Forgets what a deleted service had.
     pub fn release(&self, service: &Value) {
         let held = Claims::of(service);
-        let mut taken = self.taken();
-        held.ips.iter().for_each(|ip| drop(taken.ips.remove(ip)));
-        held.ports.iter().for_each(|port| drop(taken.ports.remove(port)));
+        self.taken().remove(&held.ips, &held.ports);
     }
 
     /// Notes that somebody else has what a key of the store claims; false when it is no claim.
     pub fn note_taken(&self, key: &str) -> bool {
         match claims::of_key(key) {
-            Some(claims::Claim::Ip(ip)) => drop(self.taken().ips.insert(ip)),
-            Some(claims::Claim::Port(port)) => drop(self.taken().ports.insert(port)),
+            Some(claims::Claim::Ip(ip)) => self.taken().ips.insert(ip),
+            Some(claims::Claim::Port(port)) => self.taken().ports.insert(port),
             None => return false,
-        }
+        };
         true
     }
 
@@ -260,7 +269,8 @@ impl Reservation {
     }
 
     fn settle(&mut self, service: &Value, held: &Claims, before: &Claims) {
-        let not_in = |list: &[IpAddr], other: &[IpAddr]| list.iter().filter(|ip| !other.contains(ip)).copied().collect();
+        let not_in =
+            |list: &[IpAddr], other: &[IpAddr]| list.iter().filter(|ip| !other.contains(ip)).copied().collect();
         let ports_not_in = |list: &[u16], other: &[u16]| list.iter().filter(|p| !other.contains(p)).copied().collect();
         self.new_ips = not_in(&held.ips, &before.ips);
         self.old_ips = not_in(&before.ips, &held.ips);
@@ -283,17 +293,14 @@ impl Reservation {
         let mut taken = self.allocator.taken();
         taken.ips.extend(&self.new_ips);
         taken.ports.extend(&self.new_ports);
-        self.old_ips.iter().for_each(|ip| drop(taken.ips.remove(ip)));
-        self.old_ports.iter().for_each(|port| drop(taken.ports.remove(port)));
+        taken.remove(&self.old_ips, &self.old_ports);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.kept {
-            let mut taken = self.allocator.taken();
-            self.marked.ips.iter().for_each(|ip| drop(taken.ips.remove(ip)));
-            self.marked.ports.iter().for_each(|port| drop(taken.ports.remove(port)));
+            self.allocator.taken().remove(&self.marked.ips, &self.marked.ports);
         }
     }
 }

@@ -73,9 +73,9 @@ impl Allocator {
         for (i, (port, _)) in ports.iter().enumerate().filter(|(_, (_, asked))| *asked == 0) {
             let number = match of_port.get(port) {
                 Some(number) => *number,
-                None => self.choose_port(reservation).map_err(|why| {
-                    ApiError::internal(format_args!("failed to allocate a nodePort: {why}"))
-                })?,
+                None => self
+                    .choose_port(reservation)
+                    .map_err(|why| ApiError::internal(format_args!("failed to allocate a nodePort: {why}")))?,
             };
             of_port.insert(*port, number);
             put(&mut service["spec"]["ports"][i], &["nodePort"], number);
@@ -92,9 +92,9 @@ impl Allocator {
     ) -> Result<(), ApiError> {
         let asked = service["spec"]["healthCheckNodePort"].int().unwrap_or(0);
         if asked == 0 {
-            let number = self
-                .choose_port(reservation)
-                .map_err(|why| ApiError::internal(format_args!("failed to allocate a HealthCheck NodePort 0: {why}")))?;
+            let number = self.choose_port(reservation).map_err(|why| {
+                ApiError::internal(format_args!("failed to allocate a HealthCheck NodePort 0: {why}"))
+            })?;
             put(service, &["spec", "healthCheckNodePort"], number);
             return Ok(());
         }
@@ -128,7 +128,9 @@ impl Allocator {
     ) -> Result<Result<(), String>, ApiError> {
         let (first, last) = self.inner.ports;
         if !(first..=last).contains(&port) {
-            return Ok(Err(format!("provided port is not in the valid range. The range of valid ports is {first}-{last}")));
+            return Ok(Err(format!(
+                "provided port is not in the valid range. The range of valid ports is {first}-{last}"
+            )));
         }
         if claims::is_there(registry, &claims::port_key(port)).await? {
             return Ok(Err("provided port is already allocated".to_owned()));

@@ -79,10 +79,13 @@ impl Registry {
         }
         metadata::begin(&mut object)?;
         row.prepare_create(&mut object);
+        let as_asked = row.is("", "services").then(|| object.clone());
         for _ in 0..ATTEMPTS {
-            let placed = self.place(call, row, namespace, object.clone(), warnings.clone()).await?;
-            if let Some(stored) = placed {
+            if let Some(stored) = self.place(call, row, namespace, &mut object, &mut warnings).await? {
                 return Ok(stored);
+            }
+            if let Some(service) = &as_asked {
+                object.clone_from(service);
             }
         }
         Err(ApiError::server_timeout(&row.group_resource(), "create", 1))
@@ -94,16 +97,16 @@ impl Registry {
         call: &Call,
         row: &Arc<Row>,
         namespace: &str,
-        mut object: Value,
-        mut warnings: Vec<String>,
+        object: &mut Value,
+        warnings: &mut Vec<String>,
     ) -> Result<Option<Stored>, ApiError> {
-        let name = object::name(&object).to_owned();
+        let name = object::name(object).to_owned();
         let reservation = match row.is("", "services") {
-            true => Some(self.allocator().reserve(self, &mut object, None, call.dry_run).await?),
+            true => Some(self.allocator().reserve(self, object, None, call.dry_run).await?),
             false => None,
         };
         let mut errors = Errors::new();
-        row.check_create(&object, &mut errors);
+        row.check_create(object, &mut errors);
         if !errors.is_empty() {
             return Err(ApiError::invalid(&row.group_kind(), &name, &errors));
         }
@@ -114,22 +117,22 @@ impl Registry {
                 operation: Operation::Create,
                 namespace,
                 name: &name,
-                object: Some(&mut object),
+                object: Some(&mut *object),
                 old: None,
                 dry_run: call.dry_run,
                 identity: &call.identity,
-                warnings: &mut warnings,
+                warnings: &mut *warnings,
             };
             admission::validate(self, &mut attributes).await?;
         }
-        let change = quota::Change { row, subresource: "", namespace, name: &name, new: &object, old: None };
+        let change = quota::Change { row, subresource: "", namespace, name: &name, new: object, old: None };
         let charge = quota::charge(self, change).await?;
         let claims = reservation.as_ref().map_or(&[][..], |reservation| reservation.writes());
         let alongside = [claims, &charge.writes].concat();
-        let stored = self.store_new(call, row, namespace, &name, &object, alongside).await?;
+        let stored = self.store_new(call, row, namespace, &name, object, alongside).await?;
         if stored.is_some() {
-            warnings.extend(row.warnings(&object, None));
-            warnings.into_iter().for_each(|warning| call.warn(warning));
+            warnings.extend(row.warnings(object, None));
+            warnings.drain(..).for_each(|warning| call.warn(warning));
             if let Some(reservation) = reservation.filter(|_| call.dry_run == DryRun::No) {
                 reservation.keep();
             }

@@ -54,7 +54,9 @@ struct Inner {
 impl Registry {
     /// The registry over a store.
     pub fn new(store: Store, catalog: Catalog, allocator: Allocator) -> Registry {
-        Registry { inner: Arc::new(Inner { store, catalog, allocator, turns: Turns::default(), access: OnceLock::new() }) }
+        Registry {
+            inner: Arc::new(Inner { store, catalog, allocator, turns: Turns::default(), access: OnceLock::new() }),
+        }
     }
 
     /// The rows that are served.

@@ -30,8 +30,7 @@ pub fn pod_faults(pod: &Value, range: &Value) -> Vec<String> {
                 }
             }
             "Pod" => {
-                let asked =
-                    Asked { requests: pod_amounts(pod, "requests"), limits: pod_amounts(pod, "limits") };
+                let asked = Asked { requests: pod_amounts(pod, "requests"), limits: pod_amounts(pod, "limits") };
                 check(item, "Pod", &asked, &mut faults);
             }
             _ => {}
@@ -50,7 +49,9 @@ pub fn claim_faults(claim: &Value, range: &Value) -> Vec<String> {
         }
         for (name, bound) in amounts(&item["max"]) {
             let fault = match requests.get(&name) {
-                None => Some(format!("maximum {name} usage per PersistentVolumeClaim is {bound}.  No request is specified")),
+                None => {
+                    Some(format!("maximum {name} usage per PersistentVolumeClaim is {bound}.  No request is specified"))
+                }
                 Some(request) if *request > bound => {
                     Some(format!("maximum {name} usage per PersistentVolumeClaim is {bound}, but request is {request}"))
                 }

@@ -19,7 +19,8 @@ fn containers_get_what_they_leave_out() {
         "defaultRequest": {"cpu": "100m", "memory": "256Mi"}}));
     let mut pod = pod(json!({"requests": {"cpu": "200m"}}));
     fill_in(&mut pod, &range);
-    let expected = json!({"limits": {"cpu": "500m", "memory": "512Mi"}, "requests": {"cpu": "200m", "memory": "256Mi"}});
+    let expected =
+        json!({"limits": {"cpu": "500m", "memory": "512Mi"}, "requests": {"cpu": "200m", "memory": "256Mi"}});
     assert_eq!(pod["spec"]["containers"][0]["resources"], expected);
     let note = "LimitRanger plugin set: memory request for container c; cpu, memory limit for container c";
     assert_eq!(pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"], note);
@@ -27,19 +28,29 @@ fn containers_get_what_they_leave_out() {
 
 #[test]
 fn bounds_of_containers() {
-    let bounds = json!({"type": "Container", "min": {"cpu": "100m"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "2"}});
+    let bounds =
+        json!({"type": "Container", "min": {"cpu": "100m"}, "max": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "2"}});
     let cases = [
-        (json!({}), vec![
-            "minimum cpu usage per Container is 100m.  No request is specified",
-            "maximum cpu usage per Container is 1.  No limit is specified",
-            "cpu max limit to request ratio per Container is 2, but no request is specified or request is 0",
-        ]),
-        (json!({"requests": {"cpu": "50m"}, "limits": {"cpu": "100m"}}),
-            vec!["minimum cpu usage per Container is 100m, but request is 50m"]),
-        (json!({"requests": {"cpu": "1500m"}, "limits": {"cpu": "2"}}),
-            vec!["maximum cpu usage per Container is 1, but limit is 2"]),
-        (json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "400m"}}),
-            vec!["cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000"]),
+        (
+            json!({}),
+            vec![
+                "minimum cpu usage per Container is 100m.  No request is specified",
+                "maximum cpu usage per Container is 1.  No limit is specified",
+                "cpu max limit to request ratio per Container is 2, but no request is specified or request is 0",
+            ],
+        ),
+        (
+            json!({"requests": {"cpu": "50m"}, "limits": {"cpu": "100m"}}),
+            vec!["minimum cpu usage per Container is 100m, but request is 50m"],
+        ),
+        (
+            json!({"requests": {"cpu": "1500m"}, "limits": {"cpu": "2"}}),
+            vec!["maximum cpu usage per Container is 1, but limit is 2"],
+        ),
+        (
+            json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "400m"}}),
+            vec!["cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000"],
+        ),
         (json!({"requests": {"cpu": "500m"}, "limits": {"cpu": "1"}}), vec![]),
     ];
     for (resources, expected) in cases {

@@ -4,14 +4,25 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::Violation;
 use super::level::Grade;
 use super::pod::{Pod, items, name, named_containers, plural, quoted, setters, text};
-use super::Violation;
 
 /// Capabilities that a container may add.
 const CAPABILITIES: [&str; 13] = [
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
-    "SETPCAP", "SETUID", "SYS_CHROOT",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
 ];
 
 pub fn app_armor(pod: Pod<'_>, _: Grade) -> Option<Violation> {
@@ -61,7 +72,10 @@ pub fn capabilities(pod: Pod<'_>, _: Grade) -> Option<Violation> {
     }
     (!names.is_empty()).then(|| {
         let who = named_containers(&names);
-        Violation::new("non-default capabilities", format!("{who} must not include {} in securityContext.capabilities.add", quoted(&added)))
+        Violation::new(
+            "non-default capabilities",
+            format!("{who} must not include {} in securityContext.capabilities.add", quoted(&added)),
+        )
     })
 }
 
@@ -73,23 +87,34 @@ pub fn added_capabilities(container: &Value) -> impl Iterator<Item = &str> {
 
 pub fn host_namespaces(pod: Pod<'_>, _: Grade) -> Option<Violation> {
     let set = |field: &&&str| pod.spec.get(**field).and_then(Value::as_bool) == Some(true);
-    let used: Vec<String> = ["hostNetwork", "hostPID", "hostIPC"].iter().filter(set).map(|f| format!("{f}=true")).collect();
+    let used: Vec<String> =
+        ["hostNetwork", "hostPID", "hostIPC"].iter().filter(set).map(|f| format!("{f}=true")).collect();
     (!used.is_empty()).then(|| Violation::new("host namespaces", used.join(", ")))
 }
 
 pub fn host_path_volumes(pod: Pod<'_>, _: Grade) -> Option<Violation> {
-    let volumes: Vec<&str> =
-        items(pod.spec, "volumes").iter().filter(|v| v.get("hostPath").is_some_and(Value::is_object)).map(|v| text(v, "name")).collect();
-    (!volumes.is_empty())
-        .then(|| Violation::new("hostPath volumes", format!("{} {}", plural("volume", "volumes", volumes.len()), quoted(volumes))))
+    let volumes: Vec<&str> = items(pod.spec, "volumes")
+        .iter()
+        .filter(|v| v.get("hostPath").is_some_and(Value::is_object))
+        .map(|v| text(v, "name"))
+        .collect();
+    (!volumes.is_empty()).then(|| {
+        Violation::new(
+            "hostPath volumes",
+            format!("{} {}", plural("volume", "volumes", volumes.len()), quoted(volumes)),
+        )
+    })
 }
 
 pub fn host_ports(pod: Pod<'_>, _: Grade) -> Option<Violation> {
     let mut names = Vec::new();
     let mut ports = BTreeSet::new();
     for container in pod.containers() {
-        let used: Vec<i64> =
-            items(container, "ports").iter().filter_map(|p| p.get("hostPort")?.as_i64()).filter(|port| *port != 0).collect();
+        let used: Vec<i64> = items(container, "ports")
+            .iter()
+            .filter_map(|p| p.get("hostPort")?.as_i64())
+            .filter(|port| *port != 0)
+            .collect();
         if !used.is_empty() {
             names.push(name(container));
             ports.extend(used);
@@ -124,15 +149,25 @@ pub fn host_probes(pod: Pod<'_>, grade: Grade) -> Option<Violation> {
     }
     (!names.is_empty()).then(|| {
         let (verb, noun) = (plural("uses", "use", names.len()), plural("host", "hosts", hosts.len()));
-        Violation::new("probe or lifecycle host", format!("{} {verb} probe or lifecycle {noun} {}", named_containers(&names), quoted(hosts)))
+        Violation::new(
+            "probe or lifecycle host",
+            format!("{} {verb} probe or lifecycle {noun} {}", named_containers(&names), quoted(hosts)),
+        )
     })
 }
 
 pub fn privileged(pod: Pod<'_>, _: Grade) -> Option<Violation> {
-    let names: Vec<&str> =
-        pod.containers().filter(|c| context(c).get("privileged").and_then(Value::as_bool) == Some(true)).map(name).collect();
-    (!names.is_empty())
-        .then(|| Violation::new("privileged", format!("{} must not set securityContext.privileged=true", named_containers(&names))))
+    let names: Vec<&str> = pod
+        .containers()
+        .filter(|c| context(c).get("privileged").and_then(Value::as_bool) == Some(true))
+        .map(name)
+        .collect();
+    (!names.is_empty()).then(|| {
+        Violation::new(
+            "privileged",
+            format!("{} must not set securityContext.privileged=true", named_containers(&names)),
+        )
+    })
 }
 
 pub fn proc_mount(pod: Pod<'_>, _: Grade) -> Option<Violation> {
@@ -146,7 +181,10 @@ pub fn proc_mount(pod: Pod<'_>, _: Grade) -> Option<Violation> {
         }
     }
     (!names.is_empty()).then(|| {
-        Violation::new("procMount", format!("{} must not set securityContext.procMount to {}", named_containers(&names), quoted(kinds)))
+        Violation::new(
+            "procMount",
+            format!("{} must not set securityContext.procMount to {}", named_containers(&names), quoted(kinds)),
+        )
     })
 }
 
@@ -155,7 +193,8 @@ pub fn selinux(pod: Pod<'_>, _: Grade) -> Option<Violation> {
     let mut bad = |context: &'_ Value| {
         let Some(options) = context.get("seLinuxOptions").filter(|o| o.is_object()) else { return false };
         let kind = text(options, "type");
-        let bad_type = !matches!(kind, "" | "container_t" | "container_init_t" | "container_kvm_t" | "container_engine_t");
+        let bad_type =
+            !matches!(kind, "" | "container_t" | "container_init_t" | "container_kvm_t" | "container_engine_t");
         if bad_type {
             types.insert(kind.to_owned());
         }
@@ -180,7 +219,10 @@ pub fn selinux(pod: Pod<'_>, _: Grade) -> Option<Violation> {
         what.push("role may not be set".to_owned());
     }
     let who = setters(by_pod, &names);
-    Some(Violation::new("seLinuxOptions", format!("{who} set forbidden securityContext.seLinuxOptions: {}", what.join("; "))))
+    Some(Violation::new(
+        "seLinuxOptions",
+        format!("{who} set forbidden securityContext.seLinuxOptions: {}", what.join("; ")),
+    ))
 }
 
 pub fn seccomp(pod: Pod<'_>, _: Grade) -> Option<Violation> {
@@ -197,22 +239,30 @@ pub fn seccomp(pod: Pod<'_>, _: Grade) -> Option<Violation> {
     let names: Vec<&str> = pod.containers().filter(|c| bad(context(c))).map(name).collect();
     (by_pod || !names.is_empty()).then(|| {
         let who = setters(by_pod, &names);
-        Violation::new("seccompProfile", format!("{who} must not set securityContext.seccompProfile.type to {}", quoted(&kinds)))
+        Violation::new(
+            "seccompProfile",
+            format!("{who} must not set securityContext.seccompProfile.type to {}", quoted(&kinds)),
+        )
     })
 }
 
 pub fn sysctls(pod: Pod<'_>, grade: Grade) -> Option<Violation> {
     let allowed = |sysctl: &str| match sysctl {
-        "kernel.shm_rmid_forced" | "net.ipv4.ip_local_port_range" | "net.ipv4.tcp_syncookies" | "net.ipv4.ping_group_range"
+        "kernel.shm_rmid_forced"
+        | "net.ipv4.ip_local_port_range"
+        | "net.ipv4.tcp_syncookies"
+        | "net.ipv4.ping_group_range"
         | "net.ipv4.ip_unprivileged_port_start" => true,
         "net.ipv4.ip_local_reserved_ports" => grade.since(27),
-        "net.ipv4.tcp_keepalive_time" | "net.ipv4.tcp_fin_timeout" | "net.ipv4.tcp_keepalive_intvl" | "net.ipv4.tcp_keepalive_probes" => {
-            grade.since(29)
-        }
+        "net.ipv4.tcp_keepalive_time"
+        | "net.ipv4.tcp_fin_timeout"
+        | "net.ipv4.tcp_keepalive_intvl"
+        | "net.ipv4.tcp_keepalive_probes" => grade.since(29),
         "net.ipv4.tcp_rmem" | "net.ipv4.tcp_wmem" => grade.since(32),
         _ => false,
     };
-    let bad: Vec<&str> = items(pod.context(), "sysctls").iter().map(|s| text(s, "name")).filter(|s| !allowed(s)).collect();
+    let bad: Vec<&str> =
+        items(pod.context(), "sysctls").iter().map(|s| text(s, "name")).filter(|s| !allowed(s)).collect();
     (!bad.is_empty()).then(|| Violation::new("forbidden sysctls", bad.join(", ")))
 }
 
@@ -221,7 +271,10 @@ pub fn windows_host_process(pod: Pod<'_>, _: Grade) -> Option<Violation> {
     let by_pod = set(pod.context());
     let names: Vec<&str> = pod.containers().filter(|c| set(context(c))).map(name).collect();
     (by_pod || !names.is_empty()).then(|| {
-        Violation::new("hostProcess", format!("{} must not set securityContext.windowsOptions.hostProcess=true", setters(by_pod, &names)))
+        Violation::new(
+            "hostProcess",
+            format!("{} must not set securityContext.windowsOptions.hostProcess=true", setters(by_pod, &names)),
+        )
     })
 }
 

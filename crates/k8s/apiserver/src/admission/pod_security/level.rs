@@ -123,7 +123,8 @@ fn parse_version(text: &str) -> Option<Option<u32>> {
         return Some(None);
     }
     let digits = text.strip_prefix("v1.")?;
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) || (digits.len() > 1 && digits.starts_with('0')) {
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) || (digits.len() > 1 && digits.starts_with('0'))
+    {
         return None;
     }
     digits.parse().ok().map(Some)

@@ -85,7 +85,9 @@ pub async fn validate(registry: &Registry, attributes: &mut Attributes<'_>) -> R
     if !is_pod && template.is_none() {
         return Ok(());
     }
-    let Some(namespace) = lookup::get(registry, "", "namespaces", "", attributes.namespace).await? else { return Ok(()) };
+    let Some(namespace) = lookup::get(registry, "", "namespaces", "", attributes.namespace).await? else {
+        return Ok(());
+    };
     let grades = level::grades(&namespace).0;
     if is_pod { check_pod(attributes, grades) } else { check_template(attributes, grades) }
 }
@@ -132,7 +134,8 @@ fn template_of<'a>(attributes: &'a Attributes<'_>) -> Option<&'a Value> {
     let apps = ["deployments", "replicasets", "statefulsets", "daemonsets"];
     if row.is("", "podtemplates") {
         Some(&object["template"])
-    } else if apps.iter().any(|p| row.is("apps", p)) || row.is("", "replicationcontrollers") || row.is("batch", "jobs") {
+    } else if apps.iter().any(|p| row.is("apps", p)) || row.is("", "replicationcontrollers") || row.is("batch", "jobs")
+    {
         Some(&object["spec"]["template"])
     } else if row.is("batch", "cronjobs") {
         Some(&object["spec"]["jobTemplate"]["spec"]["template"])
@@ -179,7 +182,8 @@ fn existing(pods: &[Value], namespace: &str, grade: Grade) -> Vec<String> {
         .filter_map(|pod| Some(format!("{}: {}", pod["metadata"]["name"].text(), reasons(Pod::of(pod), grade)?)))
         .collect();
     if !found.is_empty() {
-        let head = format!("existing pods in namespace {namespace:?} violate the new PodSecurity enforce level \"{grade}\"");
+        let head =
+            format!("existing pods in namespace {namespace:?} violate the new PodSecurity enforce level \"{grade}\"");
         found.insert(0, head);
     }
     found

@@ -14,7 +14,10 @@ pub struct Pod<'a> {
 impl<'a> Pod<'a> {
     /// A pod or template from an object that has `metadata` and `spec`.
     pub fn of(object: &'a Value) -> Pod<'a> {
-        Pod { metadata: object.get("metadata").unwrap_or(&Value::Null), spec: object.get("spec").unwrap_or(&Value::Null) }
+        Pod {
+            metadata: object.get("metadata").unwrap_or(&Value::Null),
+            spec: object.get("spec").unwrap_or(&Value::Null),
+        }
     }
 
     /// Init containers, containers and ephemeral containers, in this order.

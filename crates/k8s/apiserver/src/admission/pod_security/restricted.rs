@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::Violation;
 use super::baseline::{added_capabilities, context};
 use super::level::Grade;
 use super::pod::{Pod, items, name, named_containers, plural, quoted, text};
-use super::Violation;
 
 /// Volume sources that are no reach to the host.
 const VOLUMES: [&str; 8] =
@@ -66,7 +66,10 @@ pub fn volumes(pod: Pod<'_>, grade: Grade) -> Option<Violation> {
     (!names.is_empty()).then(|| {
         let (noun, verb) = (plural("volume", "volumes", names.len()), plural("uses", "use", names.len()));
         let types = plural("type", "types", kinds.len());
-        Violation::new("restricted volume types", format!("{noun} {} {verb} restricted volume {types} {}", quoted(names), quoted(kinds)))
+        Violation::new(
+            "restricted volume types",
+            format!("{noun} {} {verb} restricted volume {types} {}", quoted(names), quoted(kinds)),
+        )
     })
 }
 
@@ -144,7 +147,9 @@ pub fn seccomp(pod: Pod<'_>, grade: Grade) -> Option<Violation> {
     }
     if !implicit.is_empty() {
         let who = named_containers(&implicit);
-        details.push(format!(r#"pod or {who} must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost""#));
+        details.push(format!(
+            r#"pod or {who} must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost""#
+        ));
     }
     (!details.is_empty()).then(|| Violation::new("seccompProfile", details.join("; ")))
 }

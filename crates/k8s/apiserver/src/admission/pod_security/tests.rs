@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::judge;
 use super::level::{Grade, Level, grades};
 use super::pod::Pod;
-use super::judge;
 
 fn verdict(level: Level, pod: Value) -> Option<String> {
     judge(Pod::of(&pod), Grade { level, minor: None })
