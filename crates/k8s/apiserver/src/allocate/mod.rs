@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use k8s_store::Write;
+use k8s_store::{At, ListOptions, Write};
 use k8s_types::field::{Error, Errors, Path};
 use k8s_types::object::{self, GroupKind};
 use k8s_types::policy::read::{Read, put};
@@ -27,7 +27,7 @@ use self::families::Families;
 use self::range::{Cidr, Numbers, random};
 use crate::admission::DryRun;
 use crate::admission::lookup;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::{Config, OpenError};
 
 pub use claims::PORTS;
@@ -174,7 +174,19 @@ impl Allocator {
         let families: Vec<String> = spec["ipFamilies"].items().iter().map(|f| f.text().to_owned()).collect();
         for (i, family) in families.iter().enumerate() {
             match ips.get(i).map(|text| text.parse::<IpAddr>()) {
-                None => ips.push(self.choose_ip(cidrs, family == "IPv4", reservation)?.to_string()),
+                None => {
+                    let ipv4 = family == "IPv4";
+                    let chosen = match self.choose_ip(cidrs, ipv4, reservation) {
+                        None => {
+                            // another server may have given some back
+                            self.refresh(registry).await?;
+                            self.choose_ip(cidrs, ipv4, reservation)
+                        }
+                        chosen => chosen,
+                    };
+                    let full = || ApiError::internal("failed to allocate a serviceIP: range is full");
+                    ips.push(chosen.ok_or_else(full)?.to_string());
+                }
                 Some(Ok(ip)) if !before.ips.contains(&ip) => {
                     self.claim_ip(registry, service, cidrs, ip, reservation).await?;
                 }
@@ -189,7 +201,7 @@ impl Allocator {
         Ok(())
     }
 
-    fn choose_ip(&self, cidrs: &[Cidr], ipv4: bool, reservation: &mut Reservation) -> Result<IpAddr, ApiError> {
+    fn choose_ip(&self, cidrs: &[Cidr], ipv4: bool, reservation: &mut Reservation) -> Option<IpAddr> {
         let mut taken = self.taken();
         for cidr in cidrs.iter().filter(|cidr| cidr.is_ipv4() == ipv4) {
             let free = |number| !taken.ips.contains(&cidr.address(number));
@@ -197,10 +209,28 @@ impl Allocator {
                 let ip = cidr.address(number);
                 taken.ips.insert(ip);
                 reservation.marked.ips.insert(ip);
-                return Ok(ip);
+                return Some(ip);
             }
         }
-        Err(ApiError::internal("failed to allocate a serviceIP: range is full"))
+        None
+    }
+
+    /// Knows again what is claimed in the store, and nothing else: what is on its way meets in its transaction.
+    async fn refresh(&self, registry: &Registry) -> Result<(), ApiError> {
+        let options = ListOptions { at: At::Latest, ..ListOptions::default() };
+        let store = registry.store();
+        let addresses = store.list(claims::addresses_prefix(), options.clone()).await.map_err(registry::read_error)?;
+        let ports = store.list(PORTS, options).await.map_err(registry::read_error)?;
+        let mut taken = Taken::default();
+        for entry in addresses.entries.iter().chain(&ports.entries) {
+            match claims::of_key(&entry.key) {
+                Some(claims::Claim::Ip(ip)) => taken.ips.insert(ip),
+                Some(claims::Claim::Port(port)) => taken.ports.insert(port),
+                None => false,
+            };
+        }
+        *self.taken() = taken;
+        Ok(())
     }
 
     async fn claim_ip(

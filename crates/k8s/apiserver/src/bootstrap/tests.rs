@@ -64,7 +64,7 @@ async fn everything_is_there_after_the_first_start() {
     let schema = world.get(FLOW, "flowschemas", "", "catch-all").await;
     assert_eq!(schema["status"]["conditions"][0]["type"], "Dangling");
     let service = world.get("", "services", "default", "kubernetes").await;
-    assert_eq!(service["spec"]["clusterIP"], "10.96.0.1");
+    assert_eq!(service["spec"]["clusterIP"], "10.43.0.1");
     assert_eq!(service["spec"]["ports"][0]["targetPort"], 6443);
     let apps = world.get("apiregistration.k8s.io", "apiservices", "", "v1.apps").await;
     assert_eq!(apps["status"]["conditions"][0]["status"], "True");

@@ -129,15 +129,21 @@ impl Registry {
         let charge = quota::charge(self, change).await?;
         let claims = reservation.as_ref().map_or(&[][..], |reservation| reservation.writes());
         let alongside = [claims, &charge.writes].concat();
-        let stored = self.store_new(call, row, namespace, &name, object, alongside).await?;
-        if stored.is_some() {
-            warnings.extend(row.warnings(object, None));
-            warnings.drain(..).for_each(|warning| call.warn(warning));
-            if let Some(reservation) = reservation.filter(|_| call.dry_run == DryRun::No) {
-                reservation.keep();
+        match self.store_new(call, row, namespace, &name, object, alongside).await? {
+            Placed::Stored(stored) => {
+                warnings.extend(row.warnings(object, None));
+                warnings.drain(..).for_each(|warning| call.warn(warning));
+                if let Some(reservation) = reservation.filter(|_| call.dry_run == DryRun::No) {
+                    reservation.keep();
+                }
+                Ok(Some(stored))
+            }
+            Placed::Taken(key) => {
+                drop(reservation);
+                self.allocator().note_taken(&key);
+                Ok(None)
             }
         }
-        Ok(stored)
     }
 
     async fn store_new(
@@ -148,30 +154,34 @@ impl Registry {
         name: &str,
         object: &Value,
         alongside: Vec<Write>,
-    ) -> Result<Option<Stored>, ApiError> {
+    ) -> Result<Placed, ApiError> {
         let key = row.key(namespace, name);
         let bytes = stored::encode(object);
         if call.dry_run == DryRun::All {
             let found = self.store().get(&key, k8s_store::At::Latest).await.map_err(errors::read)?;
             return match found.entry {
                 Some(entry) => Err(taken(row, name, &entry.value)),
-                None => Ok(Some(Stored { row: row.clone(), bytes, revision: 0 })),
+                None => Ok(Placed::Stored(Stored { row: row.clone(), bytes, revision: 0 })),
             };
         }
         let mut writes = vec![Write::put(key, Expect::Absent, bytes.clone())];
         writes.extend(alongside);
         match self.store().commit(writes).await {
-            Ok(written) => Ok(Some(Stored { row: row.clone(), bytes, revision: written.revision })),
+            Ok(written) => Ok(Placed::Stored(Stored { row: row.clone(), bytes, revision: written.revision })),
             Err(WriteError::Conflict { write: 0, current, .. }) => {
                 Err(taken(row, name, current.as_ref().map(|entry| &*entry.value).unwrap_or_default()))
             }
-            Err(WriteError::Conflict { key, .. }) => {
-                self.allocator().note_taken(&key);
-                Ok(None)
-            }
+            Err(WriteError::Conflict { key, .. }) => Ok(Placed::Taken(key)),
             Err(error) => Err(errors::write(error)),
         }
     }
+}
+
+/// What became of an attempt to store a new object.
+enum Placed {
+    Stored(Stored),
+    /// What it needs beside its name is another's, by this key.
+    Taken(String),
 }
 
 fn taken(row: &Row, name: &str, there: &[u8]) -> ApiError {

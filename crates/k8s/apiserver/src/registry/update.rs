@@ -271,10 +271,7 @@ impl Registry {
                 Ok(Some(Stored { bytes, ..as_it_was() }))
             }
             Ok(written) => Ok(Some(Stored { bytes, revision: written.revision, row: row.clone() })),
-            Err(WriteError::Conflict { key, .. }) => {
-                self.allocator().note_taken(&key);
-                Ok(None)
-            }
+            Err(WriteError::Conflict { .. }) => Ok(None),
             Err(error) => Err(errors::write(error)),
         }
     }
