@@ -1,5 +1,6 @@
 //! What Go's types do to an object between decoding and encoding, which clients rely on.
 
+use crate::quantity::Quantity;
 use crate::schema::{Field, Presence, Struct, Type};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,20 @@ pub fn normalize(value: &mut Value, ty: &Type) {
         (Value::Object(object), Type::Struct(of)) => normalize_fields(object, of),
         (Value::Object(object), Type::Map(map)) => object.values_mut().for_each(|value| normalize(value, &map.value)),
         (Value::Array(items), Type::List(list)) => items.iter_mut().for_each(|item| normalize(item, &list.item)),
+        (value, Type::Quantity) => amount(value),
         _ => {}
+    }
+}
+
+/// An amount is a text, in its canonical form where Go does not keep the one it was written in. What is no amount stays, to be told.
+fn amount(value: &mut Value) {
+    if !matches!(value, Value::String(_) | Value::Number(_)) {
+        return;
+    }
+    let Ok(amount) = Quantity::from_value(value) else { return };
+    let text = amount.to_string();
+    if value.as_str() != Some(text.as_str()) {
+        *value = text.into();
     }
 }
 
