@@ -8,4 +8,4 @@ mod tests;
 
 pub use error::{Error, Errors, Kind};
 pub use path::Path;
-pub use print::{float, plain, quote, value as print_value};
+pub use print::{float, plain, prints, quote, value as print_value};

@@ -3,6 +3,29 @@
 //! One [`Request`] says what the write is; [`Request::update`] is for create, update and the other patches, [`Request::apply`] for server-side apply. Both come
 //! after decoding and static defaults and before admission; what admission or the registry sets later belongs to nobody, as in Kubernetes.
 
+mod apply;
+mod compare;
+mod conflict;
+mod conform;
+mod key;
+mod last_applied;
+mod managers;
+mod merge;
+mod owned;
+mod remove;
+pub mod scale;
+mod set;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod update;
+
+pub use last_applied::LAST_APPLIED;
+pub use managers::ManagersError;
+pub use set::{FieldsError, Set};
+
+use crate::field::{self, Error, Errors, Path};
+use crate::object;
 use crate::schema::Type;
 use crate::status::ApiError;
 use serde_json::Value;
@@ -47,7 +70,9 @@ impl Request<'_> {
     ///
     /// Never fails: where fields cannot be told apart, those of `live` are kept.
     pub fn update(&self, live: Option<&Value>, new: &mut Value) {
-        let _ = (live, new);
+        if self.try_update(live, new).is_err() {
+            apply::restore(live, new);
+        }
     }
 
     /// Applies a configuration: the merged object with its `metadata.managedFields`. Defaults are to be set again afterwards.
@@ -56,21 +81,78 @@ impl Request<'_> {
     /// 409 with a cause for every field that another manager has, unless `force`; 400 for another kind or version and for managed fields in the configuration; 500
     /// (as in Kubernetes) for fields that the type does not have and duplicate items.
     pub fn apply(&self, live: Option<&Value>, config: &Value, force: bool) -> Result<Value, ApiError> {
-        let _ = (live, force);
-        Ok(config.clone())
+        self.try_apply(live, config, force)
     }
 }
 
+/// The most bytes of a manager's name.
+pub const MOST_NAME: usize = 128;
+
 /// The manager of a request: what the `fieldManager` parameter says, else the program of the `User-Agent` header.
 pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
-    if field_manager.is_empty() {
-        user_agent.split('/').next().unwrap_or_default().to_owned()
-    } else {
-        field_manager.to_owned()
+    if !field_manager.is_empty() {
+        return field_manager.to_owned();
     }
+    let program = user_agent.split('/').next().unwrap_or_default();
+    let mut name = String::with_capacity(program.len().min(MOST_NAME));
+    for c in program.chars().filter(|c| field::prints(*c)) {
+        if name.len() + c.len_utf8() > MOST_NAME {
+            break;
+        }
+        name.push(c);
+    }
+    name
+}
+
+/// Checks the `fieldManager` parameter of a request at `path`.
+pub fn check_manager_name(name: &str, path: &Path) -> Errors {
+    let mut errors = Errors::new();
+    if name.len() > MOST_NAME {
+        errors.push(Error::too_long(path, MOST_NAME));
+    }
+    for (at, c) in name.char_indices().filter(|(_, c)| !field::prints(*c)) {
+        let detail = format!("invalid character U+{:04X} (at position {at})", c as u32);
+        errors.push(Error::invalid(path, name, detail));
+    }
+    errors
+}
+
+/// Whether an object's `metadata.managedFields` can be read; after admission, for one.
+///
+/// # Errors
+/// Why not.
+pub fn check(object: &Value) -> Result<(), ManagersError> {
+    managers::Managers::decode(object::managed_fields(object)).map(drop)
 }
 
 /// Takes the times of `old` over into `new` when nothing else differs, so that a write which changes nothing is seen as such.
 pub fn keep_times(old: &Value, new: &mut Value) {
-    let _ = (old, new);
+    let (before, after) = (object::managed_fields(old), object::managed_fields(new));
+    let without_time = |entry: &Value| {
+        let mut entry = entry.clone();
+        if let Some(map) = entry.as_object_mut() {
+            map.remove("time");
+        }
+        entry
+    };
+    let differs = |(a, b): (&Value, &Value)| a != b && without_time(a) != without_time(b);
+    if before == after || before.len() != after.len() || before.iter().zip(after).any(differs) {
+        return;
+    }
+    if equal_but_managers(old, new) {
+        let before = before.to_vec();
+        object::set_metadata(new, "managedFields", before);
+    }
+}
+
+fn equal_but_managers(old: &Value, new: &Value) -> bool {
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return false };
+    let metadata = |object: &serde_json::Map<String, Value>| {
+        object.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default()
+    };
+    let (mut before, mut after) = (metadata(old), metadata(new));
+    before.remove("managedFields");
+    after.remove("managedFields");
+    let rest = |(key, _): &(&String, &Value)| *key != "metadata";
+    before == after && old.iter().filter(rest).eq(new.iter().filter(rest))
 }

@@ -91,7 +91,7 @@ fn go_json(value: &Value) -> String {
 }
 
 /// Go's notion of printable: letters, marks, numbers, punctuation, symbols and the plain space.
-fn prints(c: char) -> bool {
+pub fn prints(c: char) -> bool {
     match c {
         ' ' => true,
         c if c.is_control() || c.is_whitespace() => false,

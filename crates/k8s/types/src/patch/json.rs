@@ -192,7 +192,7 @@ fn at(op: &'static str, path: &str) -> impl FnOnce(PointerError) -> JsonPatchErr
 }
 
 /// Equality of JSON: numbers by value.
-fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),

@@ -1,0 +1,1 @@
+//! Who owns what after every kind of write.
