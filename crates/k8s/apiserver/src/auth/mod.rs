@@ -13,6 +13,8 @@ mod impersonate;
 pub mod openid;
 pub mod rbac;
 mod reviews;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 
 use std::sync::Arc;

@@ -48,25 +48,6 @@ impl<'a> Token<'a> {
     pub fn is_genuine(&self, key: &TokenKey) -> bool {
         self.algorithm == "ES256" && key.verify(Some(&self.key_id), self.signed.as_bytes(), &self.signature)
     }
-
-    /// A claim that is a text; empty where it is none.
-    pub fn text(&self, claim: &str) -> &str {
-        self.claims[claim].as_str().unwrap_or_default()
-    }
-
-    /// Seconds since 1970 of a claim that is a time; fractions are cut off.
-    pub fn time(&self, claim: &str) -> Option<i64> {
-        self.claims[claim].as_f64().map(|seconds| seconds as i64)
-    }
-
-    /// The audiences, one or several.
-    pub fn audiences(&self) -> Vec<String> {
-        match &self.claims["aud"] {
-            Value::String(one) => vec![one.clone()],
-            Value::Array(several) => several.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            _ => Vec::new(),
-        }
-    }
 }
 
 /// Signs claims. `None` only where the system has no random numbers.
