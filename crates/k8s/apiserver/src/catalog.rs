@@ -3,13 +3,13 @@
 mod behaviour;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use k8s_types::codec;
 use k8s_types::object::{GroupKind, GroupResource};
 use k8s_types::policy;
 use k8s_types::schema::{self, Resource};
+use tokio::sync::watch;
 
 pub use behaviour::{Behaviour, Column, Part};
 
@@ -48,7 +48,7 @@ pub struct Catalog {
 
 struct Inner {
     rows: RwLock<Arc<Rows>>,
-    generation: AtomicU64,
+    generation: watch::Sender<u64>,
 }
 
 /// All rows at one moment.
@@ -62,7 +62,7 @@ impl Default for Catalog {
         let rows = schema::builtin().resources().iter().map(|r| Row::builtin(Arc::new(r.clone())));
         let mut all = Rows::default();
         rows.for_each(|row| all.insert(row));
-        Catalog { inner: Arc::new(Inner { rows: RwLock::new(Arc::new(all)), generation: AtomicU64::new(1) }) }
+        Catalog { inner: Arc::new(Inner { rows: RwLock::new(Arc::new(all)), generation: watch::Sender::new(1) }) }
     }
 }
 
@@ -74,7 +74,12 @@ impl Catalog {
 
     /// A number that changes with the rows.
     pub fn generation(&self) -> u64 {
-        self.inner.generation.load(Ordering::Acquire)
+        *self.inner.generation.borrow()
+    }
+
+    /// Tells when the rows have changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.generation.subscribe()
     }
 
     /// Changes the rows: `change` gets a copy that replaces them.
@@ -83,7 +88,7 @@ impl Catalog {
         let mut next = (**rows).clone();
         change(&mut next);
         *rows = Arc::new(next);
-        self.inner.generation.fetch_add(1, Ordering::AcqRel);
+        self.inner.generation.send_modify(|generation| *generation += 1);
     }
 
     /// The row of a group, version and plural name.

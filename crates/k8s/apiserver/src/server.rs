@@ -69,8 +69,10 @@ impl ApiServer {
         registry.allocator().load(&registry).await?;
         bootstrap::run(&registry, &pki, &config).await?;
         crd::start(&registry).await?;
+        bootstrap::api_services::sync(&registry).await.map_err(|error| OpenError::Bootstrap(error.to_string()))?;
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(pki.clone().run());
+        tasks.spawn(bootstrap::api_services::follow(registry.clone()));
         let inner = Inner {
             registry,
             access,

@@ -28,8 +28,20 @@ impl Origin {
     }
 }
 
+/// Keeps the objects up to date with the catalog, until it is dropped.
+pub async fn follow(registry: Registry) {
+    let mut changes = registry.catalog().changes();
+    // The first look is for what changed before.
+    changes.mark_changed();
+    while changes.changed().await.is_ok() {
+        if let Err(error) = sync(&registry).await {
+            tracing::warn!(%error, "the APIService objects do not tell what is served");
+        }
+    }
+}
+
 /// Creates the objects that are missing, and removes those of group versions that are not served any more. Called at the
-/// start and whenever the catalog has changed.
+/// start, when the definitions of custom resources are known, and whenever the catalog has changed.
 pub async fn sync(registry: &Registry) -> Result<(), ApiError> {
     let row = registry.row(GROUP, "apiservices")?;
     let mut existing: BTreeMap<String, Value> = BTreeMap::new();

@@ -17,7 +17,7 @@ const NAMESPACE: &str = "default";
 pub async fn advertise(registry: &Registry, config: &Config, port: u16) -> Result<(), ApiError> {
     let cluster: Vec<IpAddr> = config.service_cidrs.iter().filter_map(|cidr| pki::first_address(cidr)).collect();
     let Some(first) = cluster.first().copied() else { return Ok(()) };
-    ensure(registry, "", "services", service(first, port), |existing, wanted| service_change(existing, wanted)).await?;
+    ensure(registry, "", "services", service(first, port), service_change).await?;
     let family = |address: &&IpAddr| address.is_ipv4() == first.is_ipv4();
     let addresses = pki::host_addresses();
     let Some(address) = addresses.iter().find(family) else {

@@ -29,7 +29,8 @@ const TOGETHER: usize = 64;
 
 const FLOW: &str = "flowcontrol.apiserver.k8s.io";
 
-/// Creates what is missing and repairs what must not differ. What depends on the port comes with [`advertise`].
+/// Creates what is missing and repairs what must not differ. What depends on the port comes with [`advertise`],
+/// what depends on the definitions of custom resources with [`api_services::sync`].
 pub async fn run(registry: &Registry, pki: &Pki, config: &Config) -> Result<(), OpenError> {
     let failed = |error: ApiError| OpenError::Bootstrap(error.to_string());
     all(namespaces().into_iter().map(|object| ensure(registry, "", "namespaces", object, keep)))
@@ -42,8 +43,7 @@ pub async fn run(registry: &Registry, pki: &Pki, config: &Config) -> Result<(), 
         .await
         .map_err(failed)?;
     ensure(registry, "", "configmaps", authentication(pki), own_field("data")).await.map_err(failed)?;
-    service_cidr(registry, config).await.map_err(failed)?;
-    api_services::sync(registry).await.map_err(failed)
+    service_cidr(registry, config).await.map_err(failed)
 }
 
 /// Does many things, several at a time; the first failure is told after all are through.
@@ -74,10 +74,11 @@ async fn role(registry: &Registry, wanted: roles::Wanted) -> Result<(), ApiError
 async fn flow_object(registry: &Registry, wanted: flow::Wanted) -> Result<(), ApiError> {
     let place = Place::of(registry, FLOW, wanted.plural, &wanted.object)?;
     match place.read(registry).await? {
-        Some(existing) => match flow::reconcile(&existing, &wanted) {
-            Some(object) => place.update(registry, "", object).await?,
-            None => {}
-        },
+        Some(existing) => {
+            if let Some(object) = flow::reconcile(&existing, &wanted) {
+                place.update(registry, "", object).await?;
+            }
+        }
         None => place.create(registry, wanted.object).await?,
     }
     if wanted.plural != "flowschemas" {

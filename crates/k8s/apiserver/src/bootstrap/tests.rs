@@ -30,6 +30,7 @@ impl World {
 
     async fn start(&self) {
         run(&self.registry, &self.pki, &self.config).await.unwrap();
+        api_services::sync(&self.registry).await.unwrap();
         advertise(&self.registry, &self.config, 6443).await.unwrap();
     }
 

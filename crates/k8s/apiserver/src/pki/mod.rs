@@ -244,9 +244,8 @@ impl Pki {
         loop {
             tokio::time::sleep(INTERVAL).await;
             let pki = self.clone();
-            match tokio::task::spawn_blocking(move || pki.renew()).await {
-                Ok(Err(error)) => tracing::error!(%error, "certificates cannot be renewed"),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || pki.renew()).await {
+                tracing::error!(%error, "certificates cannot be renewed");
             }
         }
     }

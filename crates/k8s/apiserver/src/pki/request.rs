@@ -217,7 +217,7 @@ mod tests {
         let (_, certificate) = X509Certificate::from_der(&der).unwrap();
         let names = certificate.subject_alternative_name().unwrap().unwrap();
         assert_eq!(names.value.general_names.len(), 2);
-        assert!(pki.peers().verify(&[der.clone()], NOW).is_err(), "not for clients");
+        assert!(pki.peers().verify(std::slice::from_ref(&der), NOW).is_err(), "not for clients");
     }
 
     #[test]
