@@ -1,1 +1,67 @@
 //! Controllers of the cluster; each talks only through the API.
+//!
+//! A controller is a file with one entry, `run(client)`, that runs until it is dropped. It follows objects ([`follow`]), puts the keys of what changed
+//! into a [`queue`], and makes the world as it should be for one key at a time, so that it may end and begin again anywhere. Nothing is asked again
+//! and again: what has to be waited for is watched.
+//!
+//! - [`namespace`]: what is in a deleted namespace goes before it does
+//! - [`gc`]: objects whose owners are gone
+//! - [`quota`]: what the objects of a namespace use
+//! - [`service_account`], [`root_ca`], [`bootstrap_token`]: what every namespace has, and what expires
+//!
+//! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
+
+pub mod bootstrap_token;
+pub mod follow;
+pub mod gc;
+pub mod namespace;
+pub mod queue;
+pub mod quota;
+pub mod resources;
+pub mod root_ca;
+pub mod service_account;
+
+use kube::Client;
+use tokio::task::JoinSet;
+
+/// The running controllers; they end when it is dropped.
+pub struct Controllers {
+    tasks: JoinSet<()>,
+}
+
+/// Starts all controllers.
+pub fn start(client: Client) -> Controllers {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(namespace::run(client.clone()));
+    tasks.spawn(gc::run(client.clone()));
+    tasks.spawn(quota::run(client.clone()));
+    tasks.spawn(service_account::run(client.clone()));
+    tasks.spawn(root_ca::run(client.clone()));
+    tasks.spawn(bootstrap_token::run(client));
+    Controllers { tasks }
+}
+
+impl Controllers {
+    /// Ends them.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Takes "already exists" for done.
+fn ignore_present<T>(result: kube::Result<T>) -> kube::Result<()> {
+    match result {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(()),
+        // The namespace is being deleted.
+        Err(kube::Error::Api(status)) if status.reason == "NotFound" => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Takes "not found" for done.
+fn ignore_absent<T>(result: kube::Result<T>) -> kube::Result<()> {
+    match result {
+        Err(kube::Error::Api(status)) if status.reason == "NotFound" => Ok(()),
+        other => other.map(drop),
+    }
+}
