@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use k8s_apiserver::{ApiServer, Config};
+use k8s_apiserver::{ApiServer, Config, Identity};
+use k8s_controllers::Controllers;
 use tokio::net::TcpListener;
 
 use super::flags::KubernetesFlags;
@@ -12,6 +13,7 @@ use super::flags::KubernetesFlags;
 /// What runs.
 pub struct Kubernetes {
     server: ApiServer,
+    controllers: Controllers,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -34,12 +36,14 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubern
         }
     });
     tracing::info!(address = %bound, "Kubernetes API listens");
-    Ok(Kubernetes { server, serving })
+    let client = kube::Client::new(server.service(Identity::loopback()), "default");
+    Ok(Kubernetes { controllers: k8s_controllers::start(client), server, serving })
 }
 
 impl Kubernetes {
     /// Ends it; everything acknowledged is on disk.
     pub async fn shutdown(self) {
+        self.controllers.shutdown().await;
         self.server.shutdown().await;
         let _ = self.serving.await;
     }
