@@ -11,7 +11,7 @@ mod scalar;
 mod yaml;
 
 pub use default::default;
-pub use encode::{encode_json, prefix_len, with_revision};
+pub use encode::{encode_json, encode_yaml, prefix_len, with_revision};
 pub use error::DecodeError;
 pub use normalize::normalize;
 pub use prune::prune;

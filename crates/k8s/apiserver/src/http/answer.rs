@@ -60,7 +60,7 @@ pub fn value(status: u16, accepted: Accepted, value: &Value) -> Response<Body> {
 pub fn write(format: Format, value: &Value) -> Option<Vec<u8>> {
     match format {
         Format::Json => Some(crate::stored::to_json(value)),
-        Format::Yaml => yaml_serde::to_string(value).ok().map(String::into_bytes),
+        Format::Yaml => Some(k8s_types::codec::encode_yaml(value).into_bytes()),
         Format::Protobuf => {
             let (group, version) = group_version(k8s_types::object::api_version(value));
             let kind = k8s_types::object::kind(value);

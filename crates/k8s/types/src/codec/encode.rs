@@ -2,6 +2,10 @@
 //!
 //! So the place of the resource version is known from the kind alone, and it can be put in without parsing: [`prefix_len`], [`with_revision`].
 
+mod yaml;
+
+pub use yaml::encode_yaml;
+
 use serde_json::{Map, Value};
 
 /// The canonical bytes of an object, without `metadata.resourceVersion`.
