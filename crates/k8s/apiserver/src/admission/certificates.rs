@@ -44,7 +44,7 @@ pub fn check_subject(attributes: &Attributes<'_>) -> Result<(), ApiError> {
     if !attributes.is(GROUP, PLURAL) || attributes.operation != Operation::Create {
         return Ok(());
     }
-    let spec = &attributes.new()["spec"];
+    let spec = &attributes.after()["spec"];
     let organizations = read_request(spec["request"].text()).map_err(|why| {
         let path = Path::new("spec").child("request");
         let errors = Errors::from(Error::invalid(&path, spec["request"].clone(), why));
@@ -68,7 +68,7 @@ pub async fn check_rights(registry: &Registry, attributes: &Attributes<'_>) -> R
     if !attributes.row.is(GROUP, PLURAL) || attributes.operation != Operation::Update {
         return Ok(());
     }
-    let (new, old) = (attributes.new(), attributes.before());
+    let (new, old) = (attributes.after(), attributes.before());
     let verb = match attributes.subresource {
         "approval" => "approve",
         "status" if signs(new, old) => "sign",

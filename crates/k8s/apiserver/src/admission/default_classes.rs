@@ -17,7 +17,7 @@ pub async fn claims(registry: &Registry, attributes: &mut Attributes<'_>) -> Res
     if !attributes.is("", "persistentvolumeclaims") || attributes.operation != Operation::Create {
         return Ok(());
     }
-    let claim = attributes.new();
+    let claim = attributes.after();
     if claim["spec"]["storageClassName"].is_set() || claim["metadata"]["annotations"][CLAIM_CLASS].is_set() {
         return Ok(());
     }
@@ -33,7 +33,7 @@ pub async fn ingresses(registry: &Registry, attributes: &mut Attributes<'_>) -> 
     if !attributes.is(NETWORKING, "ingresses") || attributes.operation != Operation::Create {
         return Ok(());
     }
-    let ingress = attributes.new();
+    let ingress = attributes.after();
     let annotated = ingress["metadata"]["annotations"]["kubernetes.io/ingress.class"].is_set();
     if ingress["spec"]["ingressClassName"].is_set() || annotated {
         return Ok(());
@@ -50,7 +50,7 @@ pub async fn claim_growth(registry: &Registry, attributes: &Attributes<'_>) -> R
     if !attributes.is("", "persistentvolumeclaims") || attributes.operation != Operation::Update {
         return Ok(());
     }
-    let (new, old) = (attributes.new(), attributes.before());
+    let (new, old) = (attributes.after(), attributes.before());
     let asked =
         |claim: &serde_json::Value| Quantity::from_value(&claim["spec"]["resources"]["requests"]["storage"]).ok();
     let grows = matches!((asked(new), asked(old)), (Some(new), Some(old)) if new > old);

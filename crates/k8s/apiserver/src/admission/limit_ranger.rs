@@ -43,7 +43,7 @@ pub async fn validate(registry: &Registry, attributes: &Attributes<'_>) -> Resul
     if !concerned(attributes) {
         return Ok(());
     }
-    let object = attributes.new();
+    let object = attributes.after();
     for range in lookup::list(registry, "", "limitranges", attributes.namespace).await? {
         let is_pod = attributes.row.is("", "pods");
         let faults = if is_pod { bounds::pod_faults(object, &range) } else { bounds::claim_faults(object, &range) };

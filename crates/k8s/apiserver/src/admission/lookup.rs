@@ -58,7 +58,7 @@ impl Attributes<'_> {
     }
 
     /// The object, or null where there is none.
-    pub fn new(&self) -> &Value {
+    pub fn after(&self) -> &Value {
         self.object.as_deref().unwrap_or(&Value::Null)
     }
 

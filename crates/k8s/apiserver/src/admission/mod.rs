@@ -100,8 +100,6 @@ pub enum Plugin {
     DefaultTolerationSeconds,
     /// Claims get the default storage class.
     DefaultStorageClass,
-    /// Claims and volumes in use are kept.
-    StorageObjectInUseProtection,
     /// Claims grow only where their class allows it.
     ClaimResize,
     /// Pods get the overhead of their runtime class.
@@ -127,7 +125,7 @@ pub const CHAIN: &[Plugin] = &[
     Plugin::Priority,
     Plugin::DefaultTolerationSeconds,
     Plugin::DefaultStorageClass,
-    Plugin::StorageObjectInUseProtection,
+    // StorageObjectInUseProtection: its place; nobody would take its finalizers away yet.
     Plugin::ClaimResize,
     Plugin::RuntimeClass,
     Plugin::CertificateRights,
@@ -167,7 +165,6 @@ impl Plugin {
             Plugin::Priority => priority::mutate(registry, attributes).await?,
             Plugin::DefaultTolerationSeconds => pods::default_tolerations(attributes),
             Plugin::DefaultStorageClass => default_classes::claims(registry, attributes).await?,
-            Plugin::StorageObjectInUseProtection => pods::protect_storage(attributes),
             Plugin::RuntimeClass => pods::runtime_class(registry, attributes).await?,
             Plugin::CertificateSubject => certificates::note_requester(attributes),
             Plugin::DefaultIngressClass => default_classes::ingresses(registry, attributes).await?,
@@ -191,7 +188,6 @@ impl Plugin {
             | Plugin::TaintNodesByCondition
             | Plugin::DefaultTolerationSeconds
             | Plugin::DefaultStorageClass
-            | Plugin::StorageObjectInUseProtection
             | Plugin::RuntimeClass
             | Plugin::DefaultIngressClass => Ok(()),
         }

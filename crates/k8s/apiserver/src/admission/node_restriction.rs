@@ -31,7 +31,7 @@ pub async fn check(registry: &Registry, attributes: &Attributes<'_>) -> Result<(
 }
 
 async fn pods(registry: &Registry, attributes: &Attributes<'_>, node: &str) -> Result<Option<String>, ApiError> {
-    let (new, old) = (attributes.new(), attributes.before());
+    let (new, old) = (attributes.after(), attributes.before());
     let bound_elsewhere = |pod: &Value| pod["spec"]["nodeName"] != node;
     Ok(match (attributes.subresource, attributes.operation) {
         ("", Operation::Create) => mirror_pod(new, node, attributes.name),
@@ -82,7 +82,7 @@ fn nodes(attributes: &Attributes<'_>, node: &str) -> Option<String> {
     if attributes.name != node {
         return Some(format!("node {node:?} is not allowed to modify node {:?}", attributes.name));
     }
-    let (new, old) = (attributes.new(), attributes.before());
+    let (new, old) = (attributes.after(), attributes.before());
     let create = attributes.operation == Operation::Create;
     let verb = if create { "set" } else { "modify" };
     let labels = changed_labels(new, old);
@@ -144,7 +144,7 @@ fn claims(attributes: &Attributes<'_>) -> Option<String> {
     if !update {
         return Some("may only update PVC status".to_owned());
     }
-    let (new, old) = (attributes.new(), attributes.before());
+    let (new, old) = (attributes.after(), attributes.before());
     (new["spec"] != old["spec"])
         .then(|| "is not allowed to update fields other than status.quantity and status.conditions".to_owned())
 }
@@ -163,7 +163,7 @@ fn named_as_node(attributes: &Attributes<'_>, node: &str, kind: &str) -> Option<
 }
 
 fn slices(attributes: &Attributes<'_>, node: &str) -> Option<String> {
-    let slice = if attributes.operation == Operation::Delete { attributes.before() } else { attributes.new() };
+    let slice = if attributes.operation == Operation::Delete { attributes.before() } else { attributes.after() };
     let why = || {
         format!(
             "can only {} ResourceSlice with the same NodeName as the requesting node",

@@ -1,4 +1,4 @@
-//! What pods and nodes get on their way: tolerations, the cost of their runtime class, the first taint; finalizers of claims and volumes.
+//! What pods and nodes get on their way: tolerations, the cost of their runtime class, the first taint.
 
 use k8s_types::policy::read::{Read, put};
 use k8s_types::quantity::Quantity;
@@ -47,30 +47,12 @@ pub fn taint_node(attributes: &mut Attributes<'_>) {
     }
 }
 
-/// Claims and volumes stay while they are used.
-pub fn protect_storage(attributes: &mut Attributes<'_>) {
-    if attributes.operation != Operation::Create || !attributes.subresource.is_empty() {
-        return;
-    }
-    let finalizer = match attributes.row {
-        row if row.is("", "persistentvolumeclaims") => "kubernetes.io/pvc-protection",
-        row if row.is("", "persistentvolumes") => "kubernetes.io/pv-protection",
-        _ => return,
-    };
-    let Some(object) = attributes.object.as_deref_mut() else { return };
-    let mut finalizers = object["metadata"]["finalizers"].items().to_vec();
-    if !finalizers.iter().any(|f| f == finalizer) {
-        finalizers.push(finalizer.into());
-        put(object, &["metadata", "finalizers"], finalizers);
-    }
-}
-
 /// What a runtime class costs and where it can be had.
 pub async fn runtime_class(registry: &Registry, attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
     if !attributes.is("", "pods") || attributes.operation != Operation::Create {
         return Ok(());
     }
-    let spec = &attributes.new()["spec"];
+    let spec = &attributes.after()["spec"];
     let name = spec["runtimeClassName"].text();
     if name.is_empty() {
         return match spec["overhead"].is_unset() {

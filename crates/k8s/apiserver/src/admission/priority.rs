@@ -30,7 +30,7 @@ pub async fn mutate(registry: &Registry, attributes: &mut Attributes<'_>) -> Res
 }
 
 async fn set(registry: &Registry, attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
-    let spec = &attributes.new()["spec"];
+    let spec = &attributes.after()["spec"];
     let name = spec["priorityClassName"].text().to_owned();
     let class = if name.is_empty() {
         default_class(registry).await?
@@ -70,7 +70,7 @@ async fn default_class(registry: &Registry) -> Result<Option<Value>, ApiError> {
 
 pub async fn validate(registry: &Registry, attributes: &Attributes<'_>) -> Result<(), ApiError> {
     let written = matches!(attributes.operation, Operation::Create | Operation::Update);
-    if !written || !attributes.is(GROUP, "priorityclasses") || !attributes.new()["globalDefault"].yes() {
+    if !written || !attributes.is(GROUP, "priorityclasses") || !attributes.after()["globalDefault"].yes() {
         return Ok(());
     }
     match default_class(registry).await? {

@@ -20,7 +20,7 @@ pub async fn mutate(registry: &Registry, attributes: &mut Attributes<'_>) -> Res
     if !attributes.is("", "pods") || attributes.operation != Operation::Create {
         return Ok(());
     }
-    let pod = attributes.new();
+    let pod = attributes.after();
     if pod["metadata"]["annotations"][MIRROR].is_set() {
         return check_mirror(attributes, pod);
     }

@@ -96,7 +96,7 @@ fn check_pod(attributes: &mut Attributes<'_>, grades: Grades) -> Result<(), ApiE
     if attributes.operation == Operation::Update && attributes.subresource.is_empty() && !matters(attributes) {
         return Ok(());
     }
-    let pod = Pod::of(attributes.new());
+    let pod = Pod::of(attributes.after());
     if let Some(found) = judge(pod, grades.enforce) {
         return Err(attributes.forbidden(format_args!("violates PodSecurity \"{}\": {found}", grades.enforce)));
     }
@@ -121,13 +121,13 @@ fn matters(attributes: &Attributes<'_>) -> bool {
         spec
     };
     let annotations = |pod: &Value| pod["metadata"]["annotations"].clone();
-    let (new, old) = (attributes.new(), attributes.before());
+    let (new, old) = (attributes.after(), attributes.before());
     strip(new) != strip(old) || annotations(new) != annotations(old)
 }
 
 /// The pod template of a workload.
 fn template_of<'a>(attributes: &'a Attributes<'_>) -> Option<&'a Value> {
-    let (row, object) = (attributes.row, attributes.new());
+    let (row, object) = (attributes.row, attributes.after());
     if !attributes.subresource.is_empty() {
         return None;
     }
@@ -154,7 +154,7 @@ fn check_template(attributes: &mut Attributes<'_>, grades: Grades) -> Result<(),
 
 /// Labels must be readable, and who tightens them hears which pods break them already.
 async fn check_labels(registry: &Registry, attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
-    let (grades, bad) = level::grades(attributes.new());
+    let (grades, bad) = level::grades(attributes.after());
     let (before, bad_before) = level::grades(attributes.before());
     let known = |key: &str, value: &str| bad_before.iter().any(|b| b.key == key && b.value == value);
     let mut errors = Errors::new();
