@@ -177,7 +177,8 @@ impl Registry {
         let (row, name) = (change.row, change.name);
         let version = object::resource_version(new);
         if version.is_empty() || version == "0" {
-            if !row.unconditional_update() && change.part == Part::Whole {
+            // an apply is of what is there
+            if !row.unconditional_update() && change.part == Part::Whole && !change.owned {
                 let mut errors = Errors::new();
                 let path = Path::new("metadata").child("resourceVersion");
                 errors.push(k8s_types::field::Error::invalid(&path, 0, "must be specified for an update"));
