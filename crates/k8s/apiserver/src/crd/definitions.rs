@@ -98,9 +98,12 @@ impl Definitions {
                     }
                 }
             }
-            let gone: Vec<String> = self.seen.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
+            // One that was just cleaned up is served, but not among the seen.
+            let known = self.seen.keys().chain(self.served.keys());
+            let gone: BTreeSet<String> = known.filter(|name| !now.contains_key(*name)).cloned().collect();
             for name in gone {
                 groups.extend(self.seen.remove(&name).map(|object| group_of(&object)));
+                groups.extend(self.served.get(&name).map(|served| text(&served.from[0]["group"])));
                 self.unserve(&name);
             }
             dirty.extend(
@@ -198,5 +201,9 @@ impl Definitions {
 }
 
 fn group_of(definition: &Value) -> String {
-    definition["spec"]["group"].as_str().unwrap_or_default().to_owned()
+    text(&definition["spec"]["group"])
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
