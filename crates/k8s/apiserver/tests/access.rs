@@ -321,3 +321,28 @@ async fn secrets_of_accounts_get_their_token() {
     let made = world.ask("POST", "/api/v1/namespaces/default/secrets", secret).await.expect(201);
     assert!(made["data"]["token"].is_string() && made["data"]["ca.crt"].is_string(), "{made}");
 }
+
+#[tokio::test]
+async fn token_secrets_follow_their_account() {
+    let world = World::new().await;
+    let secret = json!({
+        "kind": "Secret", "apiVersion": "v1", "type": "kubernetes.io/service-account-token",
+        "metadata": {"name": "s", "annotations": {"kubernetes.io/service-account.name": "late"}},
+    });
+    let secrets = "/api/v1/namespaces/default/secrets";
+    let made = world.ask("POST", secrets, secret).await.expect(201);
+    assert!(made["data"]["token"].is_null());
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let account = json!({"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "late"}});
+    world.ask("POST", accounts, account).await.expect(201);
+    for _ in 0..100 {
+        if world.ask("GET", &format!("{secrets}/s"), Value::Null).await.json()["data"]["token"].is_string() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let filled = world.ask("GET", &format!("{secrets}/s"), Value::Null).await.expect(200);
+    assert!(filled["data"]["token"].is_string(), "{filled}");
+    world.ask("DELETE", &format!("{accounts}/late"), Value::Null).await.expect(200);
+    until(&world, &format!("{secrets}/s"), 404).await;
+}

@@ -55,6 +55,7 @@ impl Access {
         let anonymous = Arc::new(Identity::anonymous());
         let access = Access { inner: Arc::new(Inner { pki: pki.clone(), rbac, tokens, anonymous }) };
         tokio::spawn(certificates::run(registry.clone(), access.clone()));
+        tokio::spawn(tokens::follow_secrets(registry.clone()));
         Ok(access)
     }
 

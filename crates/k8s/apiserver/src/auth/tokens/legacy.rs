@@ -14,8 +14,10 @@ pub const ISSUER: &str = "kubernetes/serviceaccount";
 /// The type of their secrets.
 pub const SECRET_TYPE: &str = "kubernetes.io/service-account-token";
 
-const NAME: &str = "kubernetes.io/service-account.name";
-const UID: &str = "kubernetes.io/service-account.uid";
+/// Annotation of secrets: the account's name.
+pub const NAME: &str = "kubernetes.io/service-account.name";
+/// Annotation of secrets: the account's uid.
+pub const UID: &str = "kubernetes.io/service-account.uid";
 
 /// Whom a genuine token names. It holds as long as its secret does.
 pub async fn identity(registry: &Registry, claims: &Value, token: &str) -> Result<Identity, TokenError> {

@@ -6,6 +6,7 @@ mod bootstrap;
 mod issue;
 mod jwt;
 mod legacy;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::pki::{Pki, TokenKey};
 use crate::registry::Registry;
 
 pub use bearer::token_of;
+pub use secrets::run as follow_secrets;
 
 /// Tokens whose signature was checked are remembered; at this many all are forgotten.
 const REMEMBERED: usize = 4096;
