@@ -70,6 +70,21 @@ fn requests_come_from_limits_and_decide_the_quality_of_service() {
 }
 
 #[test]
+fn a_pod_as_a_whole_has_what_its_containers_need() {
+    let pod = made(
+        &container("resources: {limits: {hugepages-2Mi: 4Mi, memory: 1Gi}}")
+            .replace("{containers", "{resources: {limits: {cpu: 2}}, containers"),
+    );
+    assert_eq!(
+        pod["spec"]["resources"],
+        json!({
+            "limits": { "cpu": 2, "hugepages-2Mi": "4Mi" },
+            "requests": { "cpu": 2, "memory": "1Gi", "hugepages-2Mi": "4Mi" },
+        })
+    );
+}
+
+#[test]
 fn volumes_get_their_modes() {
     let pod = made(&with(
         "volumes: [{name: a}, {name: b, secret: {secretName: s}}, {name: c, hostPath: {path: /x}}, \

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::containers::LISTS;
-use super::resources::{amounts, sum_of_requests};
+use super::resources::{amounts, sum, sum_of_requests};
 use crate::kinds::core::resource_name as name;
 use crate::policy::read::{Read, at_mut, each, or_set, put};
 use crate::quantity::{Format, Quantity};
@@ -201,6 +201,14 @@ fn requests_from_limits(resources: &mut Value) {
 
 /// Requests of the pod as a whole, where it has limits: what its containers ask for, else the limit.
 fn pod_resources(spec: &mut Value) {
+    let some = |list: &str| !spec["resources"][list].is_unset();
+    if some("limits") || some("requests") {
+        for (resource, amount) in sum(spec, "limits") {
+            if name::is_huge_page(&resource) && spec["resources"]["limits"][&resource].is_null() {
+                put(spec, &["resources", "limits", &resource], amount.to_string());
+            }
+        }
+    }
     let limits = spec["resources"]["limits"].clone();
     if limits.fields().is_empty() {
         return;

@@ -180,15 +180,20 @@ pub fn of_pod(spec: &At, errors: &mut Errors) {
     }
 }
 
-/// What the containers of a pod ask for together: all that run at once, or the hungriest moment of starting.
+/// What the containers of a pod ask for together.
 pub fn sum_of_requests(spec: &Value) -> Amounts {
+    sum(spec, "requests")
+}
+
+/// The sum of the containers' `requests` or `limits`: of all that run at once, or the hungriest moment of starting.
+pub fn sum(spec: &Value, list: &str) -> Amounts {
     let mut all = Amounts::new();
     for container in spec["containers"].items() {
-        add(&mut all, &amounts(&container["resources"]["requests"]));
+        add(&mut all, &amounts(&container["resources"][list]));
     }
     let (mut sidecars, mut starting) = (Amounts::new(), Amounts::new());
     for container in spec["initContainers"].items() {
-        let mut asked = amounts(&container["resources"]["requests"]);
+        let mut asked = amounts(&container["resources"][list]);
         if is_sidecar(container) {
             add(&mut all, &asked);
             add(&mut sidecars, &asked);
