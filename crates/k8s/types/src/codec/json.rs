@@ -62,6 +62,17 @@ pub(super) fn finish(
     if let Some(mismatch) = state.mismatch {
         return Err(mismatch);
     }
+    if matches!(ty, Type::Struct(_)) && !value.is_object() {
+        let found = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            _ => "array",
+        };
+        let (found, wanted) = (found.to_owned(), "map[string]interface {}".to_owned());
+        return Err(DecodeError::Mismatch { found, field: String::new(), wanted });
+    }
     if validation == FieldValidation::Strict && !state.noticed.is_empty() {
         return Err(DecodeError::Strict(state.noticed));
     }

@@ -210,3 +210,88 @@ fn what_is_null_in_a_free_value_stays() {
     let read = read(&value.to_string(), &revision, FieldValidation::Strict).unwrap();
     assert_eq!(read.value["data"], value["data"]);
 }
+
+mod any {
+    //! Nothing that comes from outside does harm, and what was decoded once is decoded to the same again.
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<i32>().prop_map(|halves| Value::from(f64::from(halves) / 2.0)),
+            "[a-zA-Z0-9:.+-]{0,12}".prop_map(Value::from),
+        ];
+        // names that kinds have, so that values of any sort get deep inside
+        let name = prop::sample::select(vec![
+            "metadata",
+            "spec",
+            "status",
+            "template",
+            "labels",
+            "name",
+            "containers",
+            "ports",
+            "env",
+            "resources",
+            "limits",
+            "cpu",
+            "selector",
+            "data",
+            "items",
+            "volumes",
+            "targetPort",
+            "creationTimestamp",
+            "managedFields",
+            "fieldsV1",
+            "schema",
+            "openAPIV3Schema",
+            "properties",
+            "additionalProperties",
+            "versions",
+            "x",
+            "ownerReferences",
+            "rules",
+        ]);
+        leaf.prop_recursive(8, 60, 5, move |inner| {
+            prop_oneof![
+                1 => prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                3 => prop::collection::btree_map(name.clone(), inner, 0..6)
+                    .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_of_any_sort_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>()) {
+            let ty = at.get(builtin().resources()).ty();
+            for format in [Format::Json, Format::Yaml] {
+                let _ = decode(&bytes, format, &ty, FieldValidation::Strict);
+                let _ = crate::codec::type_meta(&bytes, format);
+                let _ = crate::codec::decode_untyped(&bytes, format);
+            }
+        }
+
+        #[test]
+        fn yaml_of_any_sort_does_no_harm(text in "([a-z&*!|>{}\\[\\]:,#'\"?-]|  |\n|\n  |: |- ){0,80}") {
+            let _ = decode(text.as_bytes(), Format::Yaml, &kind("", "v1", "Pod"), FieldValidation::Warn);
+        }
+
+        #[test]
+        fn decoding_twice_is_decoding_once(value in value(), at in any::<prop::sample::Index>()) {
+            for ty in [at.get(builtin().resources()).ty(), custom()] {
+                if let Ok(once) = read(&value.to_string(), &ty, FieldValidation::Ignore) {
+                    let twice = read(&once.value.to_string(), &ty, FieldValidation::Strict).expect("only known fields are left");
+                    prop_assert_eq!(&twice.value, &once.value);
+                    let mut pruned = once.value.clone();
+                    crate::codec::prune(&mut pruned, &ty);
+                    prop_assert_eq!(pruned, once.value);
+                }
+            }
+        }
+    }
+}
