@@ -10,7 +10,7 @@ use super::node::Node;
 use super::rules::Rules;
 use super::{check, lists, rows};
 use crate::codec;
-use crate::field::{Error, Errors, Path};
+use crate::field::{Error, Errors, Kind, Path};
 use crate::policy::read::{put, same};
 use crate::schema::{Resource, Subresource, Text, Verb, Verbs, builtin};
 
@@ -185,15 +185,18 @@ impl Version {
         self.check_rules(new, old, errors);
     }
 
-    /// Rules are evaluated only where types are right.
+    /// Rules are evaluated only where types and sizes are right.
     fn check_rules(&self, new: &Value, old: Option<&Value>, errors: &mut Errors) {
-        if let Some(rules) = &self.rules {
-            if errors.is_empty() {
-                rules.check(new, old, &Path::root(), errors);
-            } else {
-                let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
-                errors.push(Error::invalid(&Path::root(), Value::Null, detail));
-            }
+        let Some(rules) = &self.rules else { return };
+        let blocks = |error: &Error| {
+            let sizes = matches!(error.kind, Kind::TooLong | Kind::TooMany);
+            sizes || matches!(error.kind, Kind::NotSupported | Kind::Required | Kind::TypeInvalid)
+        };
+        if errors.iter().any(blocks) {
+            let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+            errors.push(Error::invalid(&Path::root(), "null", detail));
+        } else {
+            rules.check(new, old, &Path::root(), errors);
         }
     }
 
