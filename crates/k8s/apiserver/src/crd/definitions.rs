@@ -186,7 +186,13 @@ impl Definitions {
                 }
             }
         });
-        old.iter().flat_map(|old| &old.customs).for_each(|custom| custom.retire());
+        let mut customs = customs;
+        match old {
+            // Only deleted: who watches sees the objects go.
+            Some(old) if old.from[0] == from[0] && old.from[1] == from[1] => customs.extend(old.customs),
+            Some(old) => old.customs.iter().for_each(|custom| custom.retire()),
+            None => {}
+        }
         self.served.insert(name.to_owned(), Served { from, customs });
     }
 
