@@ -26,6 +26,10 @@ fn two(bytes: &[u8]) -> Option<(Value, Value)> {
 fn round(bytes: &[u8], format: Format) {
     let ty = deployment();
     let Ok(decoded) = codec::decode(bytes, format, &ty, FieldValidation::Warn) else { return };
+    if !decoded.value.is_object() {
+        // an empty document is no object; its kind is missing, which the reader of the kind refuses
+        return;
+    }
     let again = codec::decode(&codec::encode_json(&decoded.value), Format::Json, &ty, FieldValidation::Strict);
     assert_eq!(again.expect("what was encoded is decoded").value, decoded.value);
 }

@@ -101,7 +101,7 @@ impl Lexer<'_> {
             self.at += len;
             return Ok(Token::Ident(name));
         }
-        let after_dot = self.rest()[1..].starts_with(|c: char| c.is_ascii_digit());
+        let after_dot = self.rest()[first.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
         if first.is_ascii_digit() || first == '.' && after_dot {
             return self.number();
         }
