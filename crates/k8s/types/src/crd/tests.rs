@@ -1,5 +1,7 @@
 //! Definitions and objects that are refused, with the words of Kubernetes.
 
+mod properties;
+
 use serde_json::{Value, json};
 
 use super::*;
