@@ -99,8 +99,9 @@ impl Cluster {
     #[track_caller]
     pub fn javascript(&self, program: &str) -> String {
         let folder = std::env::var_os("SAMPAN_JAVASCRIPT").map_or_else(|| built("javascript"), PathBuf::from);
-        let mut command = self.inside(python().with_file_name("node"));
-        command.args(["--input-type=module", "--eval", program]).current_dir(folder);
+        let mut command = self.inside("sh");
+        command.args(["-c", r#"cd "$0" && exec "$1" --input-type=module --eval "$2""#]).arg(folder);
+        command.arg(python().with_file_name("node")).arg(program);
         self.surround(&mut command);
         Said::of(command.stdin(Stdio::null()).output().expect("node")).ok()
     }

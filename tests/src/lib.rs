@@ -202,6 +202,14 @@ impl Sandbox {
         Said::of(self.inside("sh").args(["-c", line]).stdin(Stdio::null()).output().expect("sh"))
     }
 
+    /// Moves the calling thread into the sandbox's network namespace, for good.
+    pub fn enter_network(&self) {
+        let path = format!("/proc/{}/ns/net", self.holder.id());
+        let namespace = std::fs::File::open(path).expect("the namespace");
+        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind).expect("setns");
+    }
+
     /// Imports a tar as an image.
     #[track_caller]
     pub fn import(&self, tar: &[u8], name: &str) {

@@ -1,0 +1,8 @@
+//! Kubernetes as its stock clients see it: kubectl of two ages, helm, the Python, JavaScript and Rust libraries.
+
+mod apply;
+mod clients;
+mod helm;
+mod kubectl;
+mod rust;
+mod survival;
