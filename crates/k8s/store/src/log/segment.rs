@@ -16,7 +16,7 @@ use std::io;
 pub(crate) const HEADER: usize = 64;
 pub(crate) const FORMAT: u32 = 1;
 const MAGIC: &[u8; 8] = b"sampanlg";
-const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// Which store a file belongs to.
 pub(crate) type StoreId = [u8; 16];

@@ -149,7 +149,7 @@ fn isbn13(text: &str) -> bool {
     let digits: Option<Vec<u32>> = text.chars().filter(|c| *c != '-' && *c != ' ').map(|c| c.to_digit(10)).collect();
     digits.is_some_and(|digits| {
         let sum: u32 = digits.iter().enumerate().map(|(at, digit)| digit * if at % 2 == 0 { 1 } else { 3 }).sum();
-        digits.len() == 13 && sum % 10 == 0
+        digits.len() == 13 && sum.is_multiple_of(10)
     })
 }
 

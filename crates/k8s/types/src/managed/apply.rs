@@ -38,17 +38,17 @@ impl Request<'_> {
                 .map_err(|error| self.untold(current, &error))?;
         }
         let mut applied = self.applied(current, config, managers.clone(), force)?;
-        if let Err(conflicts) = &mut applied {
-            if self.manager == KUBECTL {
-                // what client-side apply has applied and nobody changed since is kubectl's own
-                if let Some(mine) = last_applied::still_applied(self, current) {
-                    conflicts.retain_mut(|(_, contested)| {
-                        *contested = contested.difference(&mine);
-                        !contested.is_empty()
-                    });
-                    if conflicts.is_empty() {
-                        applied = self.applied(current, config, managers, true)?;
-                    }
+        if let Err(conflicts) = &mut applied
+            && self.manager == KUBECTL
+        {
+            // what client-side apply has applied and nobody changed since is kubectl's own
+            if let Some(mine) = last_applied::still_applied(self, current) {
+                conflicts.retain_mut(|(_, contested)| {
+                    *contested = contested.difference(&mine);
+                    !contested.is_empty()
+                });
+                if conflicts.is_empty() {
+                    applied = self.applied(current, config, managers, true)?;
                 }
             }
         }

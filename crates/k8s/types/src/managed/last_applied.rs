@@ -38,9 +38,9 @@ pub(super) fn renew(object: &mut Value, config: &Value) {
     object::set_annotation(object, LAST_APPLIED, &text);
     let bytes = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
     let size: usize = object::annotations(object).map_or(0, |all| all.iter().map(bytes).sum());
-    if size > MOST_ANNOTATION_BYTES {
-        if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
-            annotations.remove(LAST_APPLIED);
-        }
+    if size > MOST_ANNOTATION_BYTES
+        && let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+    {
+        annotations.remove(LAST_APPLIED);
     }
 }

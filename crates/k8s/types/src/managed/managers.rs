@@ -130,10 +130,10 @@ impl Managers {
                 continue;
             };
             let bucket = Identity::new(ANCIENT, Operation::Update, &identity.version, "");
-            if self.get(&bucket).is_none() {
-                if let Some(entry) = self.0.iter_mut().find(|entry| entry.identity == first) {
-                    entry.identity = bucket.clone();
-                }
+            if self.get(&bucket).is_none()
+                && let Some(entry) = self.0.iter_mut().find(|entry| entry.identity == first)
+            {
+                entry.identity = bucket.clone();
             }
             if let Some(Entry { fields, time, .. }) = self.take(&identity) {
                 excess -= 1;

