@@ -10,7 +10,7 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
     let set = packages::set_up()?;
     run("cargo", &["fmt", "--all", "--check"])?;
     tidy::tidy()?;
-    run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--cap-lints", "warn"])?;
+    run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"])?;
     run("cargo", &["build", "--quiet", "--locked", "--package", "sampan", "--target", dist::target()])?;
     let binary = std::path::absolute(PathBuf::from("target").join(dist::target()).join("debug/sampan"))?;
     let mut command = Command::new("cargo");

@@ -47,8 +47,41 @@ observer.join()
 print(version.minor, [kind for kind, _ in seen], seen[-1][1])
 "#;
 
+const JAVASCRIPT: &str = r#"
+import * as k8s from '@kubernetes/client-node';
+const config = new k8s.KubeConfig();
+config.loadFromDefault();
+const core = config.makeApiClient(k8s.CoreV1Api);
+const seen = [];
+const informer = k8s.makeInformer(config, '/api/v1/namespaces/default/configmaps',
+    () => core.listNamespacedConfigMap({ namespace: 'default', labelSelector: 'js' }), 'js');
+for (const kind of ['add', 'update', 'delete']) informer.on(kind, (object) => seen.push(`${kind} ${object.data?.a}`));
+await informer.start();
+const until = async (count) => { for (let i = 0; i < 200 && seen.length < count; i++) await new Promise((r) => setTimeout(r, 50)); };
+await core.createNamespacedConfigMap({ namespace: 'default', body: { metadata: { name: 'conf', labels: { js: '1' } }, data: { a: '1' } } });
+await until(1);
+const read = await core.readNamespacedConfigMap({ name: 'conf', namespace: 'default' });
+read.data.a = '2';
+await core.replaceNamespacedConfigMap({ name: 'conf', namespace: 'default', body: read });
+await until(2);
+await core.deleteNamespacedConfigMap({ name: 'conf', namespace: 'default' });
+await until(3);
+await informer.stop();
+const objects = k8s.KubernetesObjectApi.makeApiClient(config);
+await objects.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'default' }, stringData: { k: 'v' } });
+const secret = await core.readNamespacedSecret({ name: 's', namespace: 'default' });
+console.log(seen.join(', '), Buffer.from(secret.data.k, 'base64').toString());
+process.exit(0);
+"#;
+
 #[test]
 fn python_reads_writes_and_watches() {
     let cluster = Cluster::new();
     assert_eq!(cluster.python(PYTHON), "37 ['ADDED', 'MODIFIED', 'MODIFIED', 'DELETED'] {'a': '2', 'b': '3'}");
+}
+
+#[test]
+fn javascript_reads_writes_and_informs() {
+    let cluster = Cluster::new();
+    assert_eq!(cluster.javascript(JAVASCRIPT), "add 1, update 2, delete 2 v");
 }

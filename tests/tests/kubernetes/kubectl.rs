@@ -53,6 +53,56 @@ fn the_server_introduces_itself() {
 }
 
 #[test]
+fn objects_are_made_seen_changed_and_deleted() {
+    let cluster = Cluster::new();
+    let kubectl = |words: &[&str]| cluster.kubectl(words);
+    assert_eq!(kubectl(&["create", "configmap", "conf", "--from-literal=a=1"]).ok(), "configmap/conf created");
+    let said = kubectl(&["create", "configmap", "conf"]).fails(1);
+    assert!(said.contains(r#"configmaps "conf" already exists"#), "{said}");
+    let said = kubectl(&["get", "configmap", "nothing"]).fails(1);
+    assert_eq!(said, r#"Error from server (NotFound): configmaps "nothing" not found"#);
+    assert_eq!(kubectl(&["get", "configmap", "conf", "-o", "jsonpath={.data.a}"]).ok(), "1");
+    let table = kubectl(&["get", "configmap", "conf"]).ok();
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(rows.next(), Some(vec!["NAME", "DATA", "AGE"]));
+    assert_eq!(rows.next().map(|row| row[..2].to_vec()), Some(vec!["conf", "1"]));
+
+    let merge = ["patch", "configmap", "conf", "--type=merge", "-p", r#"{"data":{"b":"2","a":null}}"#];
+    assert_eq!(kubectl(&merge).ok(), "configmap/conf patched");
+    assert_eq!(cluster.get(["configmap", "conf"])["data"], json!({"b": "2"}));
+    let patch = r#"[{"op":"test","path":"/data/b","value":"2"},{"op":"add","path":"/data/c","value":"3"}]"#;
+    kubectl(&["patch", "configmap", "conf", "--type=json", "-p", patch]).ok();
+    kubectl(&["patch", "configmap", "conf", "-p", r#"{"metadata":{"labels":{"x":"y"}}}"#]).ok();
+    let conf = cluster.get(["configmap", "conf"]);
+    assert_eq!((&conf["data"], &conf["metadata"]["labels"]), (&json!({"b": "2", "c": "3"}), &json!({"x": "y"})));
+    kubectl(&["label", "configmap", "conf", "tier=back", "x-"]).ok();
+    kubectl(&["annotate", "configmap", "conf", "note=kept"]).ok();
+    assert_eq!(kubectl(&["get", "cm", "-l", "tier in (back),!x", "-o", "name"]).ok(), "configmap/conf");
+    assert_eq!(
+        kubectl(&[
+            "get",
+            "cm",
+            "--field-selector",
+            "metadata.name!=conf,metadata.name!=kube-root-ca.crt",
+            "-o",
+            "name"
+        ])
+        .ok(),
+        ""
+    );
+    let replaced = cluster.get(["configmap", "conf"]).to_string().replace(r#""c":"3""#, r#""c":"4""#);
+    assert_eq!(cluster.kubectl_with(["replace", "-f", "-"], &replaced).ok(), "configmap/conf replaced");
+    let said = cluster.kubectl_with(["replace", "-f", "-"], &replaced).fails(1);
+    assert!(said.contains("the object has been modified; please apply your changes to the latest version"), "{said}");
+    assert_eq!(
+        kubectl(&["delete", "configmap", "conf", "--dry-run=server"]).ok(),
+        r#"configmap "conf" deleted from default namespace (server dry run)"#
+    );
+    assert_eq!(kubectl(&["delete", "configmap", "conf"]).ok(), r#"configmap "conf" deleted from default namespace"#);
+    kubectl(&["get", "configmap", "conf"]).fails(1);
+}
+
+#[test]
 fn a_deployment_has_its_defaults_its_scale_and_its_generation() {
     let cluster = Cluster::new();
     assert_eq!(cluster.apply(DEPLOYMENT), "deployment.apps/web created");

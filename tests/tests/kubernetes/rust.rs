@@ -13,6 +13,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[kube(group = "example.com", version = "v1", kind = "Boat", namespaced, status = "BoatStatus", shortname = "bt")]
+#[kube(scale(spec_replicas_path = ".spec.crew", status_replicas_path = ".status.aboard"))]
+struct BoatSpec {
+    #[schemars(range(min = 3))]
+    planks: i64,
+    crew: i32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+struct BoatStatus {
+    aboard: i32,
+}
+
 /// Runs a client's work on a thread of the cluster's network.
 fn with_client<F: Future<Output = kube::Result<()>>>(cluster: &Cluster, work: impl FnOnce(Client) -> F + Send) {
     std::thread::scope(|scope| {
@@ -94,6 +108,44 @@ fn a_reflector_holds_what_is_there() {
             assert_eq!(store.len(), 2);
             maps.delete("after", &DeleteParams::default()).await?;
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn resources_of_ones_own_are_served_while_running() {
+    let cluster = Cluster::new();
+    with_client(&cluster, |client| async move {
+        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let uid = definitions.create(&PostParams::default(), &Boat::crd()).await?.uid().unwrap_or_default();
+        let established =
+            wait::await_condition(definitions.clone(), "boats.example.com", wait::conditions::is_crd_established());
+        established.await.expect("established");
+        let boats: Api<Boat> = Api::default_namespaced(client.clone());
+        let sampan =
+            boats.create(&PostParams::default(), &Boat::new("sampan", BoatSpec { planks: 3, crew: 1 })).await?;
+        assert_eq!(sampan.metadata.generation, Some(1));
+        let raft = boats
+            .create(&PostParams::default(), &Boat::new("raft", BoatSpec { planks: 2, crew: 1 }))
+            .await
+            .expect_err("too few");
+        assert!(raft.to_string().contains("spec.planks in body should be greater than or equal to 3"), "{raft}");
+        let status = boats
+            .patch_status("sampan", &PatchParams::default(), &Patch::Merge(json!({"status": {"aboard": 1}})))
+            .await?;
+        assert_eq!((status.status.map(|it| it.aboard), status.metadata.generation), (Some(1), Some(1)));
+        boats.patch_scale("sampan", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 4}}))).await?;
+        let discovery = Discovery::new(client.clone()).run().await?;
+        let (resource, _) = discovery.groups().find_map(|group| group.recommended_kind("Boat")).expect("discovered");
+        let dynamic: Api<DynamicObject> = Api::default_namespaced_with(client, &resource);
+        let sampan = dynamic.get("sampan").await?;
+        assert_eq!((&sampan.data["spec"]["crew"], &sampan.data["status"]["aboard"]), (&json!(4), &json!(1)));
+        definitions.delete("boats.example.com", &DeleteParams::default()).await?;
+        wait::await_condition(definitions, "boats.example.com", wait::conditions::is_deleted(&uid))
+            .await
+            .expect("deleted");
+        let gone = dynamic.list(&ListParams::default()).await.expect_err("no longer served");
+        assert!(matches!(&gone, kube::Error::Api(status) if status.code == 404), "{gone}");
         Ok(())
     });
 }

@@ -5,7 +5,10 @@ mod bodies;
 
 use proptest::prelude::*;
 
-const BODIES: &[(&str, fn(&[u8]))] = &[
+/// What a target does with its input.
+type Body = fn(&[u8]);
+
+const BODIES: &[(&str, Body)] = &[
     ("decode_json", bodies::decode_json),
     ("decode_yaml", bodies::decode_yaml),
     ("decode_protobuf", bodies::decode_protobuf),

@@ -365,7 +365,7 @@ impl Ask {
             .map_err(|e| ApiError::bad_request(e.to_string()))?;
         }
         let mut call = self.call("DeleteOptions")?;
-        if let Some(seconds) = self.parameters.get("gracePeriodSeconds").parse::<i64>().ok() {
+        if let Ok(seconds) = self.parameters.get("gracePeriodSeconds").parse::<i64>() {
             options["gracePeriodSeconds"] = seconds.into();
         }
         if let Some(orphan) = self.parameters.flag("orphanDependents") {

@@ -101,10 +101,11 @@ impl Walk<'_> {
             || given == "number" && wants("integer") && value.as_f64().is_some_and(|n| n.fract() == 0.0)
             || given == "integer" && wants("number");
         let textual = matches!(value, Value::String(_) | Value::Array(_));
-        if !format.is_empty() && textual && !wants("number") && !wants("integer") && types.is_empty() {
+        let untyped = types.is_empty() && textual;
+        if untyped && !format.is_empty() {
             return;
         }
-        if !fits && !(types.is_empty() && textual) {
+        if !fits && !untyped {
             let want = if types.is_empty() || !textual && !format.is_empty() { format } else { types };
             if !want.is_empty() {
                 found.errors.push(fail(want, given));

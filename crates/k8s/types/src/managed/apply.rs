@@ -62,7 +62,6 @@ impl Request<'_> {
     }
 
     /// The merged object (`None` when it is the live one) and its managers; or the conflicts.
-    #[expect(clippy::type_complexity, reason = "said once")]
     fn applied(
         &self,
         live: &Value,

@@ -6,13 +6,16 @@ use crate::{At, Expect, ListOptions, Store, Write, WriteError};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+/// A value, or that there is none, at a revision.
+type Held = (u64, Option<Vec<u8>>);
+
 /// What one client knows about its keys: it waits for each write before the next.
 #[derive(Default)]
 struct Client {
     /// Values acknowledged as durable, with their revisions.
-    safe: HashMap<String, (u64, Option<Vec<u8>>)>,
+    safe: HashMap<String, Held>,
     /// What may be there as well: the write on the way when the power went, and relaxed ones.
-    possible: HashMap<String, Vec<(u64, Option<Vec<u8>>)>>,
+    possible: HashMap<String, Vec<Held>>,
     newest: u64,
     newest_safe: u64,
 }
