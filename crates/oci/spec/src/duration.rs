@@ -13,30 +13,44 @@ pub fn parse(text: &str) -> Result<i64, String> {
     if rest.is_empty() {
         return Err(invalid());
     }
-    let mut total = 0.0_f64;
+    let mut total = 0_i128;
     while !rest.is_empty() {
         let digits = rest
             .find(|c: char| !c.is_ascii_digit() && c != '.')
             .ok_or_else(|| format!("time: missing unit in duration {text:?}"))?;
-        let number: f64 = rest[..digits].parse().map_err(|_| invalid())?;
-        let unit = &rest[digits..];
+        let (number, unit) = rest.split_at(digits);
+        if number.is_empty() {
+            return Err(invalid());
+        }
         let unit = &unit[..unit.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(unit.len())];
         let scale = match unit {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
             _ => return Err(format!("time: unknown unit {unit:?} in duration {text:?}")),
         };
-        total += number * scale;
+        total = scaled(number, scale).and_then(|part| total.checked_add(part)).ok_or_else(invalid)?;
         rest = &rest[digits + unit.len()..];
     }
-    if total >= i64::MAX as f64 {
-        return Err(invalid());
+    i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())
+}
+
+/// A decimal number times `scale`, what is below one cut off.
+fn scaled(number: &str, scale: i128) -> Option<i128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || whole.len() > 19 {
+        return None;
     }
-    Ok(if negative { -total } else { total } as i64)
+    let mut sum = if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()? * scale };
+    let mut place = scale;
+    for digit in fraction.chars() {
+        place /= 10;
+        sum += i128::from(digit.to_digit(10)?) * place;
+    }
+    Some(sum)
 }
 
 #[cfg(test)]
@@ -59,6 +73,7 @@ mod tests {
             ("", "time: invalid duration \"\""),
             ("x", "time: invalid duration \"x\""),
             ("10", "time: missing unit in duration \"10\""),
+            ("s", "time: invalid duration \"s\""),
             ("1.2.3s", "time: invalid duration \"1.2.3s\""),
             ("1y", "time: unknown unit \"y\" in duration \"1y\""),
             ("9999999h", "time: invalid duration \"9999999h\""),

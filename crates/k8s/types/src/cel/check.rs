@@ -222,7 +222,7 @@ impl Checker {
         let text = text.as_str();
         let message = match name {
             "matches" | "find" => compile_regex(text).err().map(|why| format!("invalid {name} argument: {why}")),
-            "duration" if time::parse_duration(text).is_none() => Some("invalid duration argument".into()),
+            "duration" if spec::duration::parse(text).is_err() => Some("invalid duration argument".into()),
             "timestamp" if time::parse_timestamp(text).is_none() => Some("invalid timestamp argument".into()),
             _ => None,
         };

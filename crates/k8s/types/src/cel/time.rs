@@ -1,53 +1,6 @@
-//! Durations and points in time as text.
+//! Durations and points in time as text; durations are read by `spec::duration`.
 
 use jiff::Timestamp;
-
-/// Reads `1h30m`, `1.5s`, `-2ms`, `0`; nanoseconds.
-pub(crate) fn parse_duration(text: &str) -> Option<i64> {
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(0);
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let mut sum: i128 = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let (number, after) = rest.split_at(digits);
-        let unit_len = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit_len);
-        let unit: i128 = match unit {
-            "ns" => 1,
-            "us" | "µs" | "μs" => 1_000,
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            "m" => 60_000_000_000,
-            "h" => 3_600_000_000_000,
-            _ => return None,
-        };
-        sum = sum.checked_add(scaled(number, unit)?)?;
-        rest = after;
-    }
-    i64::try_from(if negative { -sum } else { sum }).ok()
-}
-
-fn scaled(number: &str, unit: i128) -> Option<i128> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() || whole.len() > 19 {
-        return None;
-    }
-    let mut sum = if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()? * unit };
-    let mut scale = unit;
-    for digit in fraction.chars() {
-        scale /= 10;
-        sum += i128::from(digit.to_digit(10)?) * scale;
-    }
-    Some(sum)
-}
 
 /// Writes nanoseconds as seconds, the way CEL turns a duration into text.
 pub(super) fn duration_text(nanos: i64) -> String {

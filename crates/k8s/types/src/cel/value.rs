@@ -96,7 +96,7 @@ impl<'a> Value<'a> {
                 let bytes = base64::engine::general_purpose::STANDARD.decode(s).unwrap_or_default();
                 Value::Bytes(bytes.into())
             }
-            (Json::String(s), Kind::Duration) => time::parse_duration(s).map_or_else(|| text(s), Value::Duration),
+            (Json::String(s), Kind::Duration) => spec::duration::parse(s).map_or_else(|_| text(s), Value::Duration),
             (Json::String(s), Kind::Timestamp) => time::parse_timestamp(s).map_or_else(|| text(s), Value::Timestamp),
             (Json::String(s), _) => text(s),
             (Json::Array(items), Kind::List(..)) => Value::List(List::Json(items, of)),

@@ -103,45 +103,7 @@ pub(super) fn duration(text: &str) -> Result<Value, String> {
 
 /// Go's notation (`1h2m3.5s`) to nanoseconds.
 pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
-    let invalid = || format!("time: invalid duration \"{text}\"");
-    let (negative, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Ok(0);
-    }
-    let mut total: f64 = 0.0;
-    let mut exact: i128 = 0;
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(invalid)?;
-        let (number, after) = rest.split_at(end);
-        let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let unit: i128 = match unit {
-            "ns" => 1,
-            "us" | "µs" | "μs" => 1_000,
-            "ms" => 1_000_000,
-            "s" => SECOND,
-            "m" => 60 * SECOND,
-            "h" => 3600 * SECOND,
-            _ => return Err(invalid()),
-        };
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() && fraction.is_empty() || whole.len() > 19 {
-            return Err(invalid());
-        }
-        exact += if whole.is_empty() { 0 } else { whole.parse::<i128>().map_err(|_| invalid())? * unit };
-        if !fraction.is_empty() {
-            total += format!("0.{fraction}").parse::<f64>().map_err(|_| invalid())? * unit as f64;
-        }
-        rest = after;
-    }
-    let nanoseconds = exact + total as i128;
-    i64::try_from(if negative { -nanoseconds } else { nanoseconds }).map_err(|_| invalid())
+    spec::duration::parse(text).map_err(|_| format!("time: invalid duration \"{text}\""))
 }
 
 /// Nanoseconds in Go's notation.

@@ -1,6 +1,6 @@
 //! The formats of strings that are checked.
 
-use crate::cel::{Ip, time};
+use crate::cel::Ip;
 
 /// Whether `text` is of that format; a format that is not known takes everything.
 pub(super) fn fits(format: &str, text: &str) -> bool {
@@ -34,7 +34,7 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
             !text.is_empty() && base64::engine::general_purpose::STANDARD.decode(text).is_ok()
         }
         "date" => text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok(),
-        "duration" => time::parse_duration(text).is_some() || long_duration(text),
+        "duration" => spec::duration::parse(text).is_ok() || long_duration(text),
         "datetime" | "date-time" => date_time(text),
         "k8s-short-name" => crate::names::dns1123_label(text).is_empty(),
         "k8s-long-name" => crate::names::dns1123_subdomain(text).is_empty(),

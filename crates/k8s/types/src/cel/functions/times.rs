@@ -17,9 +17,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |args| match &args[0] {
             Value::Duration(nanos) => Ok(Value::Duration(*nanos)),
             Value::Int(nanos) => Ok(Value::Duration(*nanos)),
-            Value::String(text) => time::parse_duration(text.as_str())
+            Value::String(text) => spec::duration::parse(text.as_str())
                 .map(Value::Duration)
-                .ok_or_else(|| EvalError::new(format!("time: invalid duration {:?}", text.as_str()))),
+                .map_err(|_| EvalError::new(format!("time: invalid duration {:?}", text.as_str()))),
             _ => no_overload(),
         },
     },
