@@ -11,7 +11,7 @@ use k8s_types::policy;
 use k8s_types::schema::{self, Resource};
 use tokio::sync::watch;
 
-pub use behaviour::{Behaviour, Column, Part};
+pub use behaviour::{Behaviour, Part};
 
 /// A resource that is served in one version.
 pub struct Row {

@@ -28,7 +28,7 @@ mod lex;
 mod parse;
 #[cfg(test)]
 mod tests;
-pub(crate) mod time;
+mod time;
 mod types;
 mod value;
 
@@ -39,6 +39,7 @@ pub use value::{List, Map, Text, Value};
 
 pub use functions::Amount;
 pub(crate) use functions::compile_regex;
+pub(crate) use parse::RESERVED;
 
 /// How large a text or list that an expression makes may become, in bytes or items.
 const MAX_VALUE: usize = 10 << 20;

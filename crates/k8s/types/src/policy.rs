@@ -46,7 +46,7 @@ pub struct Policy {
     /// Warnings for the client. `(new, old)`, without `old` on create.
     pub warnings: fn(&Value, Option<&Value>) -> Vec<String>,
     /// Printed columns, for `Accept: application/json;as=Table`.
-    pub columns: &'static [Column],
+    pub columns: &'static [Column<'static>],
     /// The cells of those columns, as many and in the same order, at a given time.
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,
     /// Where the `scale` subresource finds its fields.
@@ -75,15 +75,15 @@ pub struct Policy {
 
 /// One printed column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct Column<'a> {
     /// Heading, as kubectl turns it to capitals.
-    pub name: &'static str,
+    pub name: &'a str,
     /// `string`, `integer`, `number`, `boolean` or `date`.
-    pub kind: &'static str,
+    pub kind: &'a str,
     /// `name` for the column that holds the object's name, else empty.
-    pub format: &'static str,
+    pub format: &'a str,
     /// One sentence about it.
-    pub description: &'static str,
+    pub description: &'a str,
     /// 0 is always shown, 1 with `-o wide`.
     pub priority: i32,
 }
@@ -195,25 +195,25 @@ fn once(errors: &mut Errors) {
     });
 }
 
-impl Column {
+impl Column<'static> {
     /// The object's name.
-    pub const NAME: Column =
+    pub const NAME: Column<'static> =
         Column { name: "Name", kind: "string", format: "name", description: "Name of the object.", priority: 0 };
     /// Time since its creation.
-    pub const AGE: Column = Column::text("Age", "Time since the object was created.");
+    pub const AGE: Column<'static> = Column::text("Age", "Time since the object was created.");
 
     /// A column of text that is always shown.
-    pub const fn text(name: &'static str, description: &'static str) -> Column {
+    pub const fn text(name: &'static str, description: &'static str) -> Column<'static> {
         Column { name, kind: "string", format: "", description, priority: 0 }
     }
 
     /// A column of whole numbers that is always shown.
-    pub const fn integer(name: &'static str, description: &'static str) -> Column {
+    pub const fn integer(name: &'static str, description: &'static str) -> Column<'static> {
         Column { name, kind: "integer", format: "", description, priority: 0 }
     }
 
     /// The same column, only shown with `-o wide`.
-    pub const fn wide(self) -> Column {
+    pub const fn wide(self) -> Column<'static> {
         Column { priority: 1, ..self }
     }
 }

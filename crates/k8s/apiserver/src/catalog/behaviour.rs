@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_types::codec;
 use k8s_types::field::Errors;
-use k8s_types::policy::Policy;
+use k8s_types::policy::{Column, Policy};
 use k8s_types::schema;
 use serde_json::Value;
 
@@ -30,21 +30,6 @@ pub enum Part<'a> {
     Status,
     /// What this subresource is for.
     Named(&'a str),
-}
-
-/// Heading of a table's column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Heading.
-    pub name: String,
-    /// `string`, `integer`, `number`, `boolean` or `date`.
-    pub kind: String,
-    /// `name` for the object's name, else mostly empty.
-    pub format: String,
-    /// One sentence.
-    pub description: String,
-    /// 0 is always shown.
-    pub priority: i32,
 }
 
 impl Behaviour {
@@ -175,19 +160,9 @@ impl Row {
     }
 
     /// Headings of its table.
-    pub fn columns(&self) -> Vec<Column> {
+    pub fn columns(&self) -> Vec<Column<'_>> {
         match &self.behaviour {
-            Behaviour::Builtin(policy) => policy
-                .columns
-                .iter()
-                .map(|c| Column {
-                    name: c.name.to_owned(),
-                    kind: c.kind.to_owned(),
-                    format: c.format.to_owned(),
-                    description: c.description.to_owned(),
-                    priority: c.priority,
-                })
-                .collect(),
+            Behaviour::Builtin(policy) => policy.columns.to_vec(),
             Behaviour::Custom(custom) => custom.columns(),
         }
     }

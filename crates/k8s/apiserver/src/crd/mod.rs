@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use k8s_types::codec;
 use k8s_types::crd::{Scale, Version};
 use k8s_types::field::Errors;
-use k8s_types::policy::{NameRule, metadata};
+use k8s_types::policy::{Column, NameRule, metadata};
 use k8s_types::schema::Resource;
 use serde_json::Value;
 
 use crate::OpenError;
-use crate::catalog::{Column, Part};
+use crate::catalog::Part;
 use crate::registry::Registry;
 
 /// Adds the rows of all definitions there are and keeps up with changes.
@@ -122,22 +122,9 @@ impl Custom {
     }
 
     /// The name, and the additional printer columns; the age where there are none.
-    pub fn columns(&self) -> Vec<Column> {
-        let name = Column {
-            name: "Name".to_owned(),
-            kind: "string".to_owned(),
-            format: "name".to_owned(),
-            description: "Name of the object.".to_owned(),
-            priority: 0,
-        };
-        let more = self.version.columns.iter().map(|column| Column {
-            name: column.name.clone(),
-            kind: column.kind.clone(),
-            format: column.format.clone(),
-            description: column.description.clone(),
-            priority: column.priority,
-        });
-        std::iter::once(name).chain(more).collect()
+    pub fn columns(&self) -> Vec<Column<'_>> {
+        let more = self.version.columns.iter().map(|column| column.heading());
+        std::iter::once(Column::NAME).chain(more).collect()
     }
 
     /// The cells of these columns.

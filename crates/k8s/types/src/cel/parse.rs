@@ -11,7 +11,8 @@ const MAX_LENGTH: usize = 100_000;
 /// How deep the tree may be; chains of operators are deep without nesting.
 const MAX_TREE: usize = 250;
 
-const RESERVED: [&str; 18] = [
+/// Words that no identifier may be, though they mean nothing.
+pub(crate) const RESERVED: [&str; 18] = [
     "as",
     "break",
     "const",

@@ -4,21 +4,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::jsonpath::JsonPath;
-use crate::policy::read::since;
+use crate::policy::{self, read::since};
 
-/// One printed column.
+/// One printed column, see [`policy::Column`] for its heading.
 #[derive(Debug, Clone)]
 pub struct Column {
-    /// Its heading.
-    pub name: String,
-    /// `string`, `integer`, `number`, `boolean` or `date`.
-    pub kind: String,
-    /// Such as `name`; may be empty.
-    pub format: String,
-    /// What it shows.
-    pub description: String,
-    /// 0 is always shown.
-    pub priority: i32,
+    name: String,
+    kind: String,
+    format: String,
+    description: String,
+    priority: i32,
     path: Option<JsonPath>,
 }
 
@@ -47,6 +42,12 @@ impl Column {
             priority: column["priority"].as_i64().and_then(|n| n.try_into().ok()).unwrap_or(0),
             path: JsonPath::parse(&text("jsonPath")),
         }
+    }
+
+    /// What the table says about it.
+    pub fn heading(&self) -> policy::Column<'_> {
+        let Column { name, kind, format, description, priority, path: _ } = self;
+        policy::Column { name, kind, format, description, priority: *priority }
     }
 
     /// The cell for `object`.

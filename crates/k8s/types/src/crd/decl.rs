@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::node::{Additional, JsonType, ListType, Node};
-use crate::cel::{Field, Keyed, Kind, Object, Type};
+use crate::cel::{self, Field, Keyed, Kind, Object, Type};
 
 /// How large a request can be, in bytes; bounds what no schema bounds.
 pub(super) const REQUEST_SIZE: u64 = 3 << 20;
@@ -105,30 +105,7 @@ fn add_names(fields: &mut BTreeMap<String, Field>) {
 
 /// The name of a property in expressions.
 pub(super) fn escape(name: &str) -> String {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
-    if RESERVED.contains(&name) {
+    if cel::RESERVED.contains(&name) || ["true", "false", "null"].contains(&name) {
         return format!("__{name}__");
     }
     let mut out = String::with_capacity(name.len());

@@ -1,10 +1,9 @@
 //! ReplicaSet.
 
 use super::rollout;
-use crate::kinds::core::pod_template::{CONTAINERS, IMAGES, SELECTOR, containers};
-use crate::kinds::core::replication_controller::{count, count_field, replica_status};
-use crate::policy::read::{age_cell, at_mut, name_cell, or_set, selector_text};
-use crate::policy::{At, Column, Policy, ScalePaths, check};
+use crate::kinds::core::replication_controller::{COLUMNS, cells, count_field, replica_status};
+use crate::policy::read::{at_mut, or_set, selector_text};
+use crate::policy::{At, Policy, ScalePaths, check};
 
 /// The policy of replica sets.
 pub static POLICY: Policy = Policy {
@@ -27,29 +26,8 @@ pub static POLICY: Policy = Policy {
     },
     validate_status: |new, _, errors| replica_status(&At::root(new).get("status"), errors),
     warnings: rollout::warnings,
-    columns: &[
-        Column::NAME,
-        Column::integer("Desired", "Pods that are wanted."),
-        Column::integer("Current", "Pods that there are."),
-        Column::integer("Ready", "Pods that are ready."),
-        Column::AGE,
-        CONTAINERS,
-        IMAGES,
-        SELECTOR,
-    ],
-    cells: |object, now| {
-        let [names, images] = containers(&object["spec"]["template"]);
-        vec![
-            name_cell(object),
-            count(&object["spec"]["replicas"]),
-            count(&object["status"]["replicas"]),
-            count(&object["status"]["readyReplicas"]),
-            age_cell(object, now),
-            names,
-            images,
-            selector_text(&object["spec"]["selector"]).into(),
-        ]
-    },
+    columns: COLUMNS,
+    cells: |object, now| cells(object, selector_text(&object["spec"]["selector"]).into(), now),
     scale: Some(ScalePaths::REPLICAS),
     field: count_field,
     ..Policy::SPEC_STATUS

@@ -1,5 +1,6 @@
 //! ReplicationController: the first of the workloads.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::pod_template::{self, CONTAINERS, IMAGES, SELECTOR, containers, or_none};
@@ -13,29 +14,8 @@ pub static POLICY: Policy = Policy {
     validate,
     validate_status: |new, _, errors| replica_status(&At::root(new).get("status"), errors),
     warnings: |new, old| super::pod_spec::warnings::of_template(new, old, &["spec", "template"]),
-    columns: &[
-        Column::NAME,
-        Column::integer("Desired", "Pods that are wanted."),
-        Column::integer("Current", "Pods that there are."),
-        Column::integer("Ready", "Pods that are ready."),
-        Column::AGE,
-        CONTAINERS,
-        IMAGES,
-        SELECTOR,
-    ],
-    cells: |object, now| {
-        let [names, images] = containers(&object["spec"]["template"]);
-        vec![
-            name_cell(object),
-            count(&object["spec"]["replicas"]),
-            count(&object["status"]["replicas"]),
-            count(&object["status"]["readyReplicas"]),
-            age_cell(object, now),
-            names,
-            images,
-            or_none(labels_text(&object["spec"]["selector"])),
-        ]
-    },
+    columns: COLUMNS,
+    cells: |object, now| cells(object, or_none(labels_text(&object["spec"]["selector"])), now),
     scale: Some(ScalePaths {
         spec: &["spec", "replicas"],
         status: &["status", "replicas"],
@@ -45,6 +25,33 @@ pub static POLICY: Policy = Policy {
     orphan: true,
     ..Policy::SPEC_STATUS
 };
+
+/// Columns of what keeps a number of pods.
+pub const COLUMNS: &[Column] = &[
+    Column::NAME,
+    Column::integer("Desired", "Pods that are wanted."),
+    Column::integer("Current", "Pods that there are."),
+    Column::integer("Ready", "Pods that are ready."),
+    Column::AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+];
+
+/// Their cells; selectors are of two forms.
+pub fn cells(object: &Value, selector: Value, now: Timestamp) -> Vec<Value> {
+    let [names, images] = containers(&object["spec"]["template"]);
+    vec![
+        name_cell(object),
+        count(&object["spec"]["replicas"]),
+        count(&object["status"]["replicas"]),
+        count(&object["status"]["readyReplicas"]),
+        age_cell(object, now),
+        names,
+        images,
+        selector,
+    ]
+}
 
 /// A number as a cell, 0 where there is none.
 pub fn count(value: &Value) -> Value {

@@ -45,7 +45,7 @@ pub static CSI_DRIVER: Policy = Policy {
     ..Policy::NEUTRAL
 };
 
-const fn yes_or_no(name: &'static str, description: &'static str) -> Column {
+const fn yes_or_no(name: &'static str, description: &'static str) -> Column<'static> {
     Column { kind: "boolean", ..Column::text(name, description) }
 }
 
