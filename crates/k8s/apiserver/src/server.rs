@@ -162,15 +162,25 @@ impl ApiServer {
             .collect()
     }
 
-    /// The hash of a document of OpenAPI version 3, kept until the rows change.
-    pub(crate) fn openapi_hash(&self, path: &str, custom: &[openapi::Custom]) -> String {
-        let generation = self.inner.registry.catalog().generation();
+    /// The hash of an OpenAPI document of the rows that `catalog().generation()` told before they were looked at, kept
+    /// until they change; and the document, where it had to be made for that.
+    pub(crate) fn openapi_hash(
+        &self,
+        generation: u64,
+        name: &str,
+        make: impl FnOnce() -> Vec<u8>,
+    ) -> (String, Option<Vec<u8>>) {
         let mut hashes = self.inner.hashes.lock().expect("no panic while it is held");
         if hashes.0 != generation {
             *hashes = (generation, HashMap::new());
         }
-        let make = || openapi::v3_json(path, custom).map_or(String::new(), |bytes| discovery::hash(&bytes));
-        hashes.1.entry(path.to_owned()).or_insert_with(make).clone()
+        if let Some(hash) = hashes.1.get(name) {
+            return (hash.clone(), None);
+        }
+        let bytes = make();
+        let hash = discovery::hash(&bytes);
+        hashes.1.insert(name.to_owned(), hash.clone());
+        (hash, Some(bytes))
     }
 }
 

@@ -17,6 +17,9 @@ const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+pro
 /// What it is answered as: the `@` of what clients ask for is none that a media type may have, and they do not read it.
 const V2_PROTOBUF_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
+/// Makes a document of OpenAPI version 2.
+type Render = fn(&[openapi::Custom]) -> Vec<u8>;
+
 /// A request for a document.
 pub struct Document<'a> {
     /// Method.
@@ -107,39 +110,42 @@ impl Document<'_> {
     }
 
     fn openapi_v2(&self, server: &ApiServer) -> Response<Body> {
-        let custom = server.custom();
         for clause in negotiate::clauses(self.accept) {
-            match clause.media.as_str() {
-                "application/json" | "*/*" | "application/*" => {
-                    let bytes = openapi::v2_json(&custom);
-                    return self.tagged("application/json", &format!("\"{}\"", discovery::hash(&bytes)), || bytes);
-                }
-                V2_PROTOBUF | V2_PROTOBUF_ANSWER => {
-                    let bytes = openapi::v2_protobuf(&custom);
-                    return self.tagged(V2_PROTOBUF_ANSWER, &format!("\"{}\"", discovery::hash(&bytes)), || bytes);
-                }
-                _ => {}
-            }
+            let (content_type, make): (_, Render) = match clause.media.as_str() {
+                "application/json" | "*/*" | "application/*" => ("application/json", openapi::v2_json),
+                V2_PROTOBUF | V2_PROTOBUF_ANSWER => (V2_PROTOBUF_ANSWER, openapi::v2_protobuf),
+                _ => continue,
+            };
+            let generation = server.registry().catalog().generation();
+            let custom = server.custom();
+            let (hash, made) = server.openapi_hash(generation, content_type, || make(&custom));
+            let etag = format!("\"{hash}\"");
+            return self.tagged(content_type, &etag, || made.unwrap_or_else(|| make(&custom)));
         }
         answer::text(406, "")
     }
 
     fn openapi_v3_index(&self, server: &ApiServer) -> Response<Body> {
+        let generation = server.registry().catalog().generation();
         let custom = server.custom();
-        let paths: serde_json::Map<_, _> = openapi::v3_paths(&custom)
-            .into_iter()
-            .map(|path| {
-                let hash = server.openapi_hash(&path, &custom);
-                let url = json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")});
-                (path, url)
-            })
-            .collect();
+        let url = |path: String| {
+            let (hash, _) =
+                server.openapi_hash(generation, &path, || openapi::v3_json(&path, &custom).unwrap_or_default());
+            let url = json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")});
+            (path, url)
+        };
+        let paths: serde_json::Map<_, _> = openapi::v3_paths(&custom).into_iter().map(url).collect();
         answer::json(200, &json!({"paths": paths}))
     }
 
     fn openapi_v3(&self, server: &ApiServer, path: &str) -> Response<Body> {
-        let Some(bytes) = openapi::v3_json(path, &server.custom()) else { return answer::not_found() };
-        let hash = discovery::hash(&bytes);
+        let generation = server.registry().catalog().generation();
+        let custom = server.custom();
+        if !openapi::v3_paths(&custom).iter().any(|known| known == path) {
+            return answer::not_found();
+        }
+        let make = || openapi::v3_json(path, &custom).unwrap_or_default();
+        let (hash, made) = server.openapi_hash(generation, path, make);
         let asked = self.parameters.get("hash");
         if !asked.is_empty() && asked != hash {
             let mut response = answer::with(301, "application/json", Body::empty());
@@ -148,7 +154,7 @@ impl Document<'_> {
             }
             return response;
         }
-        let mut response = self.tagged("application/json", &format!("\"{hash}\""), || bytes);
+        let mut response = self.tagged("application/json", &format!("\"{hash}\""), || made.unwrap_or_else(make));
         if !asked.is_empty() {
             let forever = HeaderValue::from_static("public, immutable");
             response.headers_mut().insert(header::CACHE_CONTROL, forever);
