@@ -30,6 +30,8 @@ pub mod pki;
 pub mod registry;
 pub mod server;
 pub mod stored;
+#[cfg(test)]
+mod testing;
 pub mod watch;
 
 pub use config::{Config, OpenError};

@@ -1,15 +1,13 @@
 //! Who a connection and its headers are.
 
 use http::HeaderMap;
-use k8s_store::{Options, Store};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::*;
-use crate::allocate::Allocator;
-use crate::catalog::Catalog;
-use crate::pki::{CertificateRequest, PkiConfig};
+use crate::pki::CertificateRequest;
+use crate::testing::Parts;
 
 struct World {
     access: Access,
@@ -18,11 +16,7 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config::new(folder.path());
-        let pki = Pki::open_with(PkiConfig::new(folder.path(), &[])).unwrap();
-        let allocator = Allocator::new(&config).unwrap();
-        let registry = Registry::new(Store::in_memory(Options::default()), Catalog::default(), allocator);
+        let Parts { registry, pki, config, folder } = Parts::new();
         let access = Access::open(&registry, &pki, &config).await.unwrap();
         World { access, folder }
     }

@@ -1,13 +1,10 @@
 //! The first objects over a store in memory: made once, healed, left alone where they may differ.
 
-use k8s_store::{Options, Store};
 use serde_json::json;
 
 use super::*;
-use crate::allocate::Allocator;
-use crate::catalog::Catalog;
-use crate::pki::PkiConfig;
 use crate::registry::Call;
+use crate::testing::Parts;
 
 struct World {
     registry: Registry,
@@ -18,11 +15,7 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config::new(folder.path());
-        let pki = Pki::open_with(PkiConfig::new(folder.path(), &[])).unwrap();
-        let allocator = Allocator::new(&config).unwrap();
-        let registry = Registry::new(Store::in_memory(Options::default()), Catalog::default(), allocator);
+        let Parts { registry, pki, config, folder } = Parts::new();
         let world = World { registry, pki, config, _folder: folder };
         world.start().await;
         world

@@ -21,7 +21,7 @@ use super::path::ResourcePath;
 use super::render::{self, IncludeObject};
 use crate::Identity;
 use crate::catalog::Row;
-use crate::registry::{Call, Change, DeleteOptions, Filter, ListQuery, Registry};
+use crate::registry::{Call, Change, DeleteOptions, Filter, ListQuery, Page, Registry};
 use crate::stored::Stored;
 use crate::watch::{self, Watch};
 
@@ -216,6 +216,12 @@ impl Ask {
 
     async fn list(&self, registry: &Registry, p: ListParameters) -> Result<Response<Body>, ApiError> {
         let (accepted, include) = (self.accepted(true)?, self.include()?);
+        let page = self.page(registry, &p).await?;
+        render::list(&self.row, page, accepted, include)
+    }
+
+    /// The page of objects that the parameters ask for.
+    async fn page(&self, registry: &Registry, p: &ListParameters) -> Result<Page, ApiError> {
         let filter = Filter::parse(&self.row, &p.labels, &p.fields)?;
         let query = ListQuery {
             namespace: self.namespace(),
@@ -225,15 +231,14 @@ impl Ask {
             version: p.version,
             version_match: p.version_match,
         };
-        let page = registry.page(&self.row, &query).await?;
-        render::list(&self.row, page, accepted, include)
+        registry.page(&self.row, &query).await
     }
 
     async fn watch(&self, registry: &Registry, p: ListParameters) -> Result<Response<Body>, ApiError> {
         let accepted = self.settle(negotiate::events(&self.accept)?, |accept, _| negotiate::events(accept), false)?;
         let include = self.include()?;
         let mut filter = Filter::parse(&self.row, &p.labels, &p.fields)?;
-        if !self.path.name.is_empty() && !self.row.is("", "namespaces") || !self.path.name.is_empty() {
+        if !self.path.name.is_empty() {
             filter = filter.named(&self.path.name)?;
         }
         let namespace = match filter.namespace() {
@@ -402,16 +407,7 @@ impl Ask {
         let (accepted, include) = (self.accepted(true)?, self.include()?);
         let (options, call) = self.delete_options()?;
         let p = self.parameters.list(false)?;
-        let filter = Filter::parse(&self.row, &p.labels, &p.fields)?;
-        let query = ListQuery {
-            namespace: self.namespace(),
-            filter: &filter,
-            limit: p.limit,
-            token: &p.token,
-            version: p.version,
-            version_match: p.version_match,
-        };
-        let page = registry.page(&self.row, &query).await?;
+        let page = self.page(registry, &p).await?;
         for entry in &page.entries {
             let (namespace, name) = self.row.split_key(&entry.key);
             match registry.delete_object(&call, &self.row, namespace, name, &options).await {

@@ -9,8 +9,9 @@ use k8s_types::object::{self, GroupKind};
 use k8s_types::status::ApiError;
 use serde_json::Value;
 
+use super::admit::Asked;
 use super::{Call, Registry, errors, metadata};
-use crate::admission::{self, Attributes, DryRun, Operation};
+use crate::admission::{DryRun, Operation};
 use crate::catalog::Row;
 use crate::stored;
 
@@ -125,7 +126,9 @@ impl Registry {
             let entry = found.ok_or_else(|| ApiError::not_found(&row.group_resource(), name))?;
             let old = stored::parse(&entry.value, entry.revision)?;
             preconditions(row, name, &old, options)?;
-            self.admit_delete(call, row, namespace, name, &old).await?;
+            let (operation, old_object) = (Operation::Delete, Some(&old));
+            let asked = Asked { row, subresource: "", operation, namespace, name, object: None, old: old_object };
+            self.admit_at_once(call, asked).await?;
             let step = step(row, &old, options);
             if let Some(deleted) = self.take(call, row, &entry, old, step).await? {
                 return Ok(deleted);
@@ -171,33 +174,6 @@ impl Registry {
         }
         row.from_stored(&mut object);
         Ok(Some(Deleted { object, gone }))
-    }
-
-    async fn admit_delete(
-        &self,
-        call: &Call,
-        row: &Arc<Row>,
-        namespace: &str,
-        name: &str,
-        old: &Value,
-    ) -> Result<(), ApiError> {
-        let mut warnings = Vec::new();
-        let mut attributes = Attributes {
-            row,
-            subresource: "",
-            operation: Operation::Delete,
-            namespace,
-            name,
-            object: None,
-            old: Some(old),
-            dry_run: call.dry_run,
-            identity: &call.identity,
-            warnings: &mut warnings,
-        };
-        admission::mutate(self, &mut attributes).await?;
-        admission::validate(self, &mut attributes).await?;
-        warnings.into_iter().for_each(|warning| call.warn(warning));
-        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The verbs over a row of the catalog: one implementation for every kind.
 
+mod admit;
 mod call;
 mod create;
 mod delete;

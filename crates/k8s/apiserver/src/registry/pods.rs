@@ -8,8 +8,9 @@ use k8s_types::selector::LabelSelector;
 use k8s_types::status::{ApiError, Cause};
 use serde_json::{Value, json};
 
+use super::admit::Asked;
 use super::{Call, DeleteOptions, Registry, metadata};
-use crate::admission::{self, Attributes, Operation};
+use crate::admission::Operation;
 use crate::catalog::Row;
 
 /// More pods under way than this and a budget takes no more.
@@ -134,23 +135,9 @@ impl Registry {
         name: &str,
         object: &mut Value,
     ) -> Result<(), ApiError> {
-        let mut warnings = Vec::new();
-        let mut attributes = Attributes {
-            row,
-            subresource,
-            operation: Operation::Create,
-            namespace,
-            name,
-            object: Some(object),
-            old: None,
-            dry_run: call.dry_run,
-            identity: &call.identity,
-            warnings: &mut warnings,
-        };
-        admission::mutate(self, &mut attributes).await?;
-        admission::validate(self, &mut attributes).await?;
-        warnings.into_iter().for_each(|warning| call.warn(warning));
-        Ok(())
+        let operation = Operation::Create;
+        let asked = Asked { row, subresource, operation, namespace, name, object: Some(object), old: None };
+        self.admit_at_once(call, asked).await
     }
 }
 
