@@ -8,8 +8,8 @@ use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt};
 
-use crate::follow::{self, Meta};
-use crate::queue::Queue;
+use k8s_client::follow::{self, Meta};
+use k8s_client::queue::Queue;
 
 const NAMESPACE: &str = "kube-system";
 const TYPE: &str = "bootstrap.kubernetes.io/token";

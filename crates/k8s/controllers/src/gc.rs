@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::Client;
 
-use crate::queue::Queue;
 use graph::{Graph, Work};
+use k8s_client::queue::Queue;
 use monitors::Kinds;
 
 /// Objects that are looked at at the same time.

@@ -1,7 +1,7 @@
 //! Controllers of the cluster; each talks only through the API.
 //!
-//! A controller is a file with one entry, `run(client)`, that runs until it is dropped. It follows objects ([`follow`]), puts the keys of what changed
-//! into a [`queue`], and makes the world as it should be for one key at a time, so that it may end and begin again anywhere. Nothing is asked again
+//! A controller is a file with one entry, `run(client)`, that runs until it is dropped. It follows objects ([`k8s_client::follow`]), puts the keys of what changed
+//! into a [`k8s_client::queue`], and makes the world as it should be for one key at a time, so that it may end and begin again anywhere. Nothing is asked again
 //! and again: what has to be waited for is watched.
 //!
 //! - [`namespace`]: what is in a deleted namespace goes before it does
@@ -12,10 +12,8 @@
 //! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
 
 pub mod bootstrap_token;
-pub mod follow;
 pub mod gc;
 pub mod namespace;
-pub mod queue;
 pub mod quota;
 pub mod resources;
 pub mod root_ca;

@@ -12,9 +12,9 @@ use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use crate::follow::{self, Meta};
-use crate::queue::Queue;
 use crate::resources::{self, Kind};
+use k8s_client::follow::{self, Meta};
+use k8s_client::queue::Queue;
 
 const FINALIZER: &str = "kubernetes";
 /// After so long without news what is left is looked at again.

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::follow;
-use crate::queue::Queue;
 use crate::resources::{self, Kind};
+use k8s_client::follow;
+use k8s_client::queue::Queue;
 
 /// Changes of a moment are counted together.
 const SETTLE: Duration = Duration::from_millis(200);

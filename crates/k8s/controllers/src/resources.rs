@@ -4,7 +4,7 @@ use kube::Client;
 use kube::api::{Api, DynamicObject};
 use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope, verbs};
 
-use crate::follow::Meta;
+use k8s_client::follow::Meta;
 
 /// A kind of objects.
 #[derive(Debug, Clone)]

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 
-use crate::follow::{self, Meta};
-use crate::queue::Queue;
+use k8s_client::follow::{self, Meta};
+use k8s_client::queue::Queue;
 
 const NAME: &str = "kube-root-ca.crt";
 const KEY: &str = "ca.crt";

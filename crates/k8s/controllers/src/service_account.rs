@@ -5,8 +5,8 @@ use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt};
 
-use crate::follow::{self, Meta};
-use crate::queue::Queue;
+use k8s_client::follow::{self, Meta};
+use k8s_client::queue::Queue;
 
 const NAME: &str = "default";
 const TOKEN_TYPE: &str = "kubernetes.io/service-account-token";

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::graph::{FOREGROUND, Node, ORPHAN, Owner, Uid, Work};
-use crate::follow::Meta;
+use k8s_client::follow::Meta;
 
 /// Why an object could not be looked at; it is looked at again later.
 #[derive(Debug, thiserror::Error)]

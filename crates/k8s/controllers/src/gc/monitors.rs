@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::graph::{KindId, Uid};
-use crate::follow::{self, Meta};
 use crate::resources::{self, Kind};
+use k8s_client::follow::{self, Meta};
 
 /// Several definitions made at once are looked at together.
 const SETTLE: Duration = Duration::from_millis(300);

@@ -1,0 +1,1 @@
+//! Services in nf_tables maps, and the cluster's DNS.

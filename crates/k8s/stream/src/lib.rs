@@ -1,0 +1,1 @@
+//! Streams of exec, attach, logs and port-forward, over WebSocket and SPDY.
