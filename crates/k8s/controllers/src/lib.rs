@@ -1,8 +1,8 @@
 //! Controllers of the cluster; each talks only through the API.
 //!
-//! A controller is a file with one entry, `run(client)`, that runs until it is dropped. It follows objects ([`k8s_client::follow`]), puts the keys of what changed
-//! into a [`k8s_client::queue`], and makes the world as it should be for one key at a time, so that it may end and begin again anywhere. Nothing is asked again
-//! and again: what has to be waited for is watched.
+//! A controller is a file or folder with one entry, `run`, that runs until it is dropped. It looks at objects through the caches that all parts of the cluster
+//! share ([`k8s_client::informer`]) or follows them itself ([`k8s_client::follow`]), puts the keys of what changed into a [`k8s_client::queue`], and makes the world
+//! as it should be for one key at a time, so that it may end and begin again anywhere. Nothing is asked again and again: what has to be waited for is watched.
 //!
 //! - [`namespace`]: what is in a deleted namespace goes before it does
 //! - [`gc`]: objects whose owners are gone
@@ -19,7 +19,7 @@ pub mod resources;
 pub mod root_ca;
 pub mod service_account;
 
-use kube::Client;
+use k8s_client::Informers;
 use tokio::task::JoinSet;
 
 /// The running controllers; they end when it is dropped.
@@ -27,15 +27,16 @@ pub struct Controllers {
     tasks: JoinSet<()>,
 }
 
-/// Starts all controllers.
-pub fn start(client: Client) -> Controllers {
+/// Starts all controllers on caches that others may share.
+pub fn start(informers: &Informers) -> Controllers {
+    let client = informers.client();
     let mut tasks = JoinSet::new();
     tasks.spawn(namespace::run(client.clone()));
     tasks.spawn(gc::run(client.clone()));
     tasks.spawn(quota::run(client.clone()));
     tasks.spawn(service_account::run(client.clone()));
     tasks.spawn(root_ca::run(client.clone()));
-    tasks.spawn(bootstrap_token::run(client));
+    tasks.spawn(bootstrap_token::run(client.clone()));
     Controllers { tasks }
 }
 

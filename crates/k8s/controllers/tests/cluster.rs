@@ -24,7 +24,7 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let server = ApiServer::open(Config::new(folder.path())).await.unwrap();
         let client = Client::new(server.service(Identity::loopback()), "default");
-        let controllers = k8s_controllers::start(client.clone());
+        let controllers = k8s_controllers::start(&k8s_client::Informers::new(client.clone()));
         Cluster { client, _server: server, _controllers: controllers, _folder: folder }
     }
 

@@ -37,7 +37,8 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubern
     });
     tracing::info!(address = %bound, "Kubernetes API listens");
     let client = kube::Client::new(server.service(Identity::loopback()), "default");
-    Ok(Kubernetes { controllers: k8s_controllers::start(client), server, serving })
+    let informers = k8s_client::Informers::new(client);
+    Ok(Kubernetes { controllers: k8s_controllers::start(&informers), server, serving })
 }
 
 impl Kubernetes {
