@@ -5,10 +5,12 @@
 //! - [`queue`]: keys to look at, once each, again after failure
 //! - [`expectations`]: what was done that the cache does not show yet
 //! - [`recorder`]: events
+//! - [`placement`]: whether a pod may be on a node by what both say of it
 
 pub mod expectations;
 pub mod follow;
 pub mod informer;
+pub mod placement;
 pub mod queue;
 pub mod recorder;
 

@@ -8,12 +8,14 @@
 //! - [`gc`]: objects whose owners are gone
 //! - [`quota`]: what the objects of a namespace use
 //! - [`service_account`], [`root_ca`], [`bootstrap_token`]: what every namespace has, and what expires
+//! - [`node`]: the life of nodes: addresses for their pods, health, taints, and pods leaving
 //!
 //! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
 
 pub mod bootstrap_token;
 pub mod gc;
 pub mod namespace;
+pub mod node;
 pub mod quota;
 pub mod resources;
 pub mod root_ca;
@@ -37,6 +39,7 @@ pub fn start(informers: &Informers) -> Controllers {
     tasks.spawn(service_account::run(client.clone()));
     tasks.spawn(root_ca::run(client.clone()));
     tasks.spawn(bootstrap_token::run(client.clone()));
+    tasks.spawn(node::run(informers.clone()));
     Controllers { tasks }
 }
 
