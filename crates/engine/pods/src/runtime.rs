@@ -330,6 +330,10 @@ pub trait Sandboxes: Send + Sync {
     /// Of a stopped one, with its containers; nothing happens where there is none.
     fn remove<'a>(&'a self, id: &'a str) -> Future<'a, ()>;
     fn list(&self) -> Future<'_, Vec<Sandbox>>;
+    /// Those of one pod.
+    fn of_pod<'a>(&'a self, uid: &'a str) -> Future<'a, Vec<Sandbox>> {
+        Box::pin(async move { Ok(self.list().await?.into_iter().filter(|sandbox| sandbox.pod.uid == uid).collect()) })
+    }
     /// Changes from now on. A receiver that is too slow for the channel is told that it lagged and lists again.
     fn events(&self) -> tokio::sync::broadcast::Receiver<Changed>;
     fn connect<'a>(&'a self, id: &'a str, port: u16) -> Future<'a, Box<dyn Connection>>;
@@ -345,6 +349,12 @@ pub trait Containers: Send + Sync {
     fn stop<'a>(&'a self, id: &'a str, grace: Duration) -> Future<'a, ()>;
     fn remove<'a>(&'a self, id: &'a str) -> Future<'a, ()>;
     fn list(&self) -> Future<'_, Vec<Container>>;
+    /// Those in one sandbox.
+    fn of_sandbox<'a>(&'a self, sandbox: &'a str) -> Future<'a, Vec<Container>> {
+        Box::pin(async move {
+            Ok(self.list().await?.into_iter().filter(|container| container.sandbox == sandbox).collect())
+        })
+    }
     fn update<'a>(&'a self, id: &'a str, resources: Resources) -> Future<'a, ()>;
     fn usage<'a>(&'a self, id: &'a str) -> Future<'a, Usage>;
     /// Closes the log file and opens it again by its name, after somebody has moved it.

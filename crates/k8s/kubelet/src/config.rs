@@ -1,0 +1,97 @@
+//! What a node is told about itself.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::Taint;
+
+use crate::server;
+
+/// What a node is told about itself.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub node_name: String,
+    /// Everything that is kept beneath one folder: `pods/<uid>/…`.
+    pub data: PathBuf,
+    /// Logs of containers: `<namespace>_<pod>_<uid>/<container>/<attempt>.log`.
+    pub logs: PathBuf,
+    /// The node's addresses, the one it is known by first. Empty: found where the default route goes, and followed.
+    pub addresses: Vec<IpAddr>,
+    /// Set on the node when it is registered, beside the usual ones.
+    pub labels: BTreeMap<String, String>,
+    /// Set on the node when it is made.
+    pub taints: Vec<Taint>,
+    pub max_pods: u32,
+    pub cluster_domain: String,
+    /// Name servers of pods with the policy `ClusterFirst`.
+    pub cluster_dns: Vec<IpAddr>,
+    /// What pods cannot have, as amounts by resource (`cpu`, `memory`, `ephemeral-storage`).
+    pub reserved: BTreeMap<String, String>,
+    pub eviction: Eviction,
+    /// Sysctls that pods may set beside the safe ones (`net.core.somaxconn`, `kernel.msg*`).
+    pub unsafe_sysctls: Vec<String>,
+    /// Where logs, exec and statistics are served; none where nothing is.
+    pub server: Option<server::Settings>,
+}
+
+/// When pods have to go for the node's sake.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Eviction {
+    /// Bytes of memory that must be available.
+    pub memory_available: u64,
+    /// Hundredths of the file system that must be free.
+    pub disk_available: u8,
+    /// Hundredths of its inodes that must be free.
+    pub inodes_free: u8,
+    /// Hundredths of the node's process ids that must be free.
+    pub pids_available: u8,
+    /// Images are collected from so many hundredths of use…
+    pub images_high: u8,
+    /// …down to so many.
+    pub images_low: u8,
+}
+
+impl Default for Eviction {
+    fn default() -> Eviction {
+        Eviction {
+            memory_available: 100 << 20,
+            disk_available: 10,
+            inodes_free: 5,
+            pids_available: 5,
+            images_high: 85,
+            images_low: 80,
+        }
+    }
+}
+
+impl Config {
+    /// The usual settings for a node of a name, with its data in a folder.
+    pub fn new(node_name: &str, data: PathBuf) -> Config {
+        Config {
+            node_name: node_name.to_owned(),
+            logs: data.join("logs"),
+            data,
+            addresses: Vec::new(),
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            max_pods: 110,
+            cluster_domain: "cluster.local".to_owned(),
+            cluster_dns: Vec::new(),
+            reserved: BTreeMap::new(),
+            eviction: Eviction::default(),
+            unsafe_sysctls: Vec::new(),
+            server: None,
+        }
+    }
+
+    /// The folder of a pod.
+    pub fn pod_folder(&self, uid: &str) -> PathBuf {
+        self.data.join("pods").join(uid)
+    }
+
+    /// The folder of a pod's logs.
+    pub fn log_folder(&self, pod: &pods::runtime::PodName) -> PathBuf {
+        self.logs.join(format!("{}_{}_{}", pod.namespace, pod.name, pod.uid))
+    }
+}
