@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long what ends by itself may take: namespaces, pools that fill up again, threads that wind down.
-const SETTLE: Duration = Duration::from_secs(8);
+const SETTLE: Duration = Duration::from_secs(60);
 
 /// Everything that a container, an image or a request could leave behind.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -216,12 +216,12 @@ impl Sandbox {
         self.docker_with_input(["import", "-", name], tar).ok();
     }
 
-    /// Waits until something holds, at most 20 seconds.
+    /// Waits until something holds, at most 60 seconds.
     #[track_caller]
     pub fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let start = Instant::now();
         while !holds() {
-            assert!(start.elapsed() < Duration::from_secs(20), "not within 20 s: {what}\n{}", self.log());
+            assert!(start.elapsed() < Duration::from_secs(60), "not within 60 s: {what}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -181,20 +181,24 @@ d = c.df(); assert d["Images"] and d["Containers"] == [], d
 fn events_tell_what_happened_in_order() {
     let host = Sandbox::with_image();
     host.docker(["run", "--rm", "--name", "ctr", "box:1", "true"]).ok();
-    let until = Command::new("date").args(["+%s.%N"]).output().expect("date").stdout;
-    let until = String::from_utf8_lossy(&until).trim().to_owned();
-    let told = host.docker([
-        "events",
-        "--since",
-        "0",
-        "--until",
-        &until,
-        "--filter",
-        "container=ctr",
-        "--format",
-        "{{.Type}} {{.Action}}",
-    ]);
-    let told = told.ok();
+    let told = || {
+        let until = Command::new("date").args(["+%s.%N"]).output().expect("date").stdout;
+        let until = String::from_utf8_lossy(&until).trim().to_owned();
+        let said = host.docker([
+            "events",
+            "--since",
+            "0",
+            "--until",
+            &until,
+            "--filter",
+            "container=ctr",
+            "--format",
+            "{{.Type}} {{.Action}}",
+        ]);
+        said.ok()
+    };
+    host.until("its end is told", || told().contains("container destroy"));
+    let told = told();
     let order = ["container create", "container attach", "container start", "container die", "container destroy"];
     let mut lines = told.lines();
     for wanted in order {

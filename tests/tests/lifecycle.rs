@@ -34,9 +34,19 @@ fn a_container_is_stopped_started_paused_and_removed() {
     let host = Sandbox::with_image();
     let before = Inventory::of(&host);
     let id = host
-        .docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"])
+        .docker([
+            "run",
+            "-d",
+            "--name",
+            "ctr",
+            "box:1",
+            "sh",
+            "-c",
+            "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done",
+        ])
         .ok();
     assert_eq!(id.len(), 64);
+    host.until("it is ready for signals", || host.docker(["logs", "ctr"]).out == "up\n");
     assert_eq!(host.docker(["ps", "--format", "{{.Names}} {{.State}}"]).ok(), "ctr running");
     host.docker(["pause", "ctr"]).ok();
     assert_eq!(host.docker(["ps", "--format", "{{.State}}"]).ok(), "paused");

@@ -18,10 +18,14 @@ fn memory_past_the_limit_is_killed_and_reported() {
 fn processor_time_is_shared_out() {
     let host = Sandbox::with_image();
     host.docker(["run", "-d", "--name", "burn", "--cpus", "0.3", "box:1", "sh", "-c", "while :; do :; done"]).ok();
-    std::thread::sleep(std::time::Duration::from_secs(1));
-    let percent = host.docker(["stats", "--no-stream", "--format", "{{.CPUPerc}}", "burn"]).ok();
-    let share: f64 = percent.trim_end_matches('%').parse().expect("a number");
-    assert!((15.0..45.0).contains(&share), "--cpus 0.3 used {share}%");
+    let share = || -> f64 {
+        let percent = host.docker(["stats", "--no-stream", "--format", "{{.CPUPerc}}", "burn"]).ok();
+        percent.trim_end_matches('%').parse().expect("a number")
+    };
+    // How much it gets of what it may have is up to who else is on the machine.
+    host.until("it burns", || share() > 1.0);
+    let share = share();
+    assert!(share < 45.0, "--cpus 0.3 used {share}%");
 }
 
 #[test]

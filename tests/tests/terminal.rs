@@ -1,22 +1,32 @@
 //! Interactive containers: a terminal that works, its size, signals, detach keys. `script` gives the client its terminal.
 
 use e2e::{Said, Sandbox};
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
+use std::process::{Command, Output, Stdio};
 
-/// Runs a client on a terminal of its own with `typed` on it.
+/// Runs a client on a terminal of its own with `typed` on it once the shell inside has prompted: the client has made its terminal raw by
+/// then; before that, the terminal itself would take some keys.
 fn on_terminal(host: &Sandbox, line: &str, typed: &str) -> Said {
     let mut command = Command::new("script");
     command
         .args(["-qefc", line, "/dev/null"])
         .env("DOCKER_HOST", format!("unix://{}", host.path("docker.sock").display()));
-    // Typed only once the client has made its terminal raw: before that, the terminal itself would take some keys.
-    let mut feeder = Command::new("sh");
-    feeder.args(["-c", &format!("sleep 2; printf '{typed}'; sleep 1")]).stdout(Stdio::piped());
-    let mut feeder = feeder.spawn().expect("sh");
-    command.stdin(feeder.stdout.take().expect("piped"));
-    let said = Said::of(command.output().expect("script"));
-    feeder.wait().expect("wait");
-    said
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("script");
+    let (mut keys, mut screen) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    let (mut out, mut left) = (Vec::new(), Some(typed).filter(|typed| !typed.is_empty()));
+    let mut piece = [0; 4096];
+    while let Ok(length @ 1..) = screen.read(&mut piece) {
+        out.extend_from_slice(&piece[..length]);
+        if out.windows(2).any(|two| two == b"# ")
+            && let Some(typed) = left.take()
+        {
+            keys.write_all(typed.as_bytes()).expect("typed");
+        }
+    }
+    // Only now: the end of its input would end the client.
+    drop(keys);
+    Said::of(Output { status: child.wait().expect("wait"), stdout: out, stderr: Vec::new() })
 }
 
 fn clients() -> [String; 2] {
@@ -27,7 +37,7 @@ fn clients() -> [String; 2] {
 fn a_terminal_echoes_and_gives_the_exit_code() {
     let host = Sandbox::with_image();
     for client in clients() {
-        let said = on_terminal(&host, &format!("{client} run --rm -it box:1 sh"), "tty; exit 5\\n");
+        let said = on_terminal(&host, &format!("{client} run --rm -it box:1 sh"), "tty; exit 5\n");
         assert_eq!(said.code, 5, "{client}: {said:?}");
         assert!(said.out.contains("/dev/pts/0"), "{client}: {said:?}");
     }
@@ -37,7 +47,9 @@ fn a_terminal_echoes_and_gives_the_exit_code() {
 fn the_terminal_has_the_users_size() {
     let host = Sandbox::with_image();
     for client in clients() {
-        let line = format!("stty rows 33 cols 99; {client} run --rm -it box:1 sh -c 'sleep 0.5; stty size'");
+        let line = format!(
+            "stty rows 33 cols 99; {client} run --rm -it box:1 sh -c 'for i in $(seq 200); do stty size | grep 99 && exit; sleep 0.1; done'"
+        );
         let said = on_terminal(&host, &line, "");
         assert!(said.out.contains("33 99"), "{client}: {said:?}");
     }
@@ -48,7 +60,7 @@ fn detach_keys_leave_the_container_running() {
     let host = Sandbox::with_image();
     for (at, client) in clients().iter().enumerate() {
         let name = format!("c{at}");
-        let said = on_terminal(&host, &format!("{client} run --name {name} -it box:1 sh"), "\\020\\021");
+        let said = on_terminal(&host, &format!("{client} run --name {name} -it box:1 sh"), "\x10\x11");
         assert_eq!(said.code, 0, "{client}: {said:?}");
         assert_eq!(host.inspect(&name)["State"]["Running"], true, "{client}: {said:?}");
     }

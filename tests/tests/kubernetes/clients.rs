@@ -9,9 +9,10 @@ from kubernetes.client.rest import ApiException
 config.load_kube_config()
 core, apps = client.CoreV1Api(), client.AppsV1Api()
 seen = []
+since = core.list_namespaced_config_map("default").metadata.resource_version
 def observe():
     stream = watch.Watch()
-    for event in stream.stream(core.list_namespaced_config_map, "default", timeout_seconds=20):
+    for event in stream.stream(core.list_namespaced_config_map, "default", resource_version=since, timeout_seconds=120):
         if event["object"].metadata.name == "conf":
             seen.append((event["type"], event["object"].data))
         if event["type"] == "DELETED":
@@ -57,7 +58,7 @@ const informer = k8s.makeInformer(config, '/api/v1/namespaces/default/configmaps
     () => core.listNamespacedConfigMap({ namespace: 'default', labelSelector: 'js' }), 'js');
 for (const kind of ['add', 'update', 'delete']) informer.on(kind, (object) => seen.push(`${kind} ${object.data?.a}`));
 await informer.start();
-const until = async (count) => { for (let i = 0; i < 200 && seen.length < count; i++) await new Promise((r) => setTimeout(r, 50)); };
+const until = async (count) => { for (let i = 0; i < 2000 && seen.length < count; i++) await new Promise((r) => setTimeout(r, 50)); };
 await core.createNamespacedConfigMap({ namespace: 'default', body: { metadata: { name: 'conf', labels: { js: '1' } }, data: { a: '1' } } });
 await until(1);
 const read = await core.readNamespacedConfigMap({ name: 'conf', namespace: 'default' });

@@ -120,12 +120,10 @@ fn a_deployment_has_its_defaults_its_scale_and_its_generation() {
     assert_eq!((&web["spec"]["replicas"], &web["metadata"]["generation"]), (&json!(5), &json!(2)));
     cluster.kubectl(["label", "deployment", "web", "more=1"]).ok();
     assert_eq!(cluster.get(["deployment", "web"])["metadata"]["generation"], 2);
-    let status = r#"{"status":{"replicas":5,"readyReplicas":3}}"#;
-    cluster.kubectl(["patch", "deployment", "web", "--subresource=status", "--type=merge", "-p", status]).ok();
     let table = cluster.kubectl(["get", "deployment", "web", "-o", "wide"]).ok();
     let columns: Vec<&str> = table.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(columns, ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE", "CONTAINERS", "IMAGES", "SELECTOR"]);
-    assert!(table.contains("web    3/5     0            0"), "{table}");
+    assert!(table.contains("web    0/5 "), "{table}");
     let wrong = r#"{"spec":{"selector":{"matchLabels":{"app":"other"}}}}"#;
     let said = cluster.kubectl(["patch", "deployment", "web", "-p", wrong]).fails(1);
     assert!(said.contains("field is immutable"), "{said}");
@@ -207,7 +205,6 @@ fn watches_tell_every_change_in_order() {
         cluster.kubectl(["label", "configmap", "first", "seen-"]).ok();
         seen().contains("DELETED first")
     });
-    let before = seen().lines().count();
     let steps: [&[&str]; 5] = [
         &["create", "configmap", "cc"],
         &["label", "configmap", "cc", "seen=1"],
@@ -218,9 +215,13 @@ fn watches_tell_every_change_in_order() {
     for step in steps {
         cluster.kubectl(step).ok();
     }
-    cluster.until("all is told", || seen().lines().count() >= before + 3);
-    let told: Vec<String> = seen().lines().skip(before).map(|line| line.trim_end().to_owned()).collect();
-    assert_eq!(told, ["ADDED cc", "MODIFIED cc 1", "DELETED cc 1"]);
+    // What was told of the first one may still be on its way.
+    let told = || -> Vec<String> {
+        let seen = seen();
+        seen.lines().filter(|line| line.contains(" cc")).map(|line| line.trim_end().to_owned()).collect()
+    };
+    cluster.until("all is told", || told().len() >= 3);
+    assert_eq!(told(), ["ADDED cc", "MODIFIED cc 1", "DELETED cc 1"]);
     watch.kill().expect("kill");
     watch.wait().expect("wait");
 }
@@ -239,10 +240,14 @@ fn explain_diff_wait_and_can_i_answer() {
     let said = cluster.kubectl_with(["diff", "-f", "-"], &DEPLOYMENT.replace("replicas: 2", "replicas: 3"));
     assert_eq!(said.code, 1, "{}", said.err);
     assert!(said.out.contains("-  replicas: 2") && said.out.contains("+  replicas: 3"), "{}", said.out);
-    let condition = r#"{"status":{"conditions":[{"type":"Available","status":"True"}]}}"#;
-    cluster.kubectl(["patch", "deployment", "web", "--subresource=status", "--type=merge", "-p", condition]).ok();
-    let said = cluster.kubectl(["wait", "deployment/web", "--for=condition=Available", "--timeout=5s"]).ok();
-    assert_eq!(said, "deployment.apps/web condition met");
+    // A condition that is nobody's, of a pod that waits.
+    let gated = "apiVersion: v1\nkind: Pod\nmetadata: {name: gated}\nspec:\n  schedulingGates: [{name: example.com/later}]\n  \
+                 containers: [{name: main, image: 'box:1'}]\n";
+    cluster.apply(gated);
+    let condition = r#"{"status":{"conditions":[{"type":"example.com/Fine","status":"True"}]}}"#;
+    cluster.kubectl(["patch", "pod", "gated", "--subresource=status", "-p", condition]).ok();
+    let said = cluster.kubectl(["wait", "pod/gated", "--for=condition=example.com/Fine", "--timeout=60s"]).ok();
+    assert_eq!(said, "pod/gated condition met");
     let said = cluster.kubectl(["delete", "deployment", "web", "--wait=true"]).ok();
     assert!(said.contains("deleted"), "{said}");
     assert_eq!(cluster.kubectl(["get", "deployments"]).err.trim(), "No resources found in default namespace.");

@@ -38,7 +38,7 @@ fn with_client<F: Future<Output = kube::Result<()>>>(cluster: &Cluster, work: im
                 let config =
                     kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("a config");
                 let client = Client::try_from(config).expect("a client");
-                tokio::time::timeout(std::time::Duration::from_secs(40), work(client))
+                tokio::time::timeout(std::time::Duration::from_secs(120), work(client))
                     .await
                     .expect("in time")
                     .expect("done");
@@ -144,8 +144,14 @@ fn resources_of_ones_own_are_served_while_running() {
         wait::await_condition(definitions, "boats.example.com", wait::conditions::is_deleted(&uid))
             .await
             .expect("deleted");
-        let gone = dynamic.list(&ListParams::default()).await.expect_err("no longer served");
-        assert!(matches!(&gone, kube::Error::Api(status) if status.code == 404), "{gone}");
+        // The server follows its definitions, as a client does.
+        loop {
+            match dynamic.list(&ListParams::default()).await {
+                Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                Err(kube::Error::Api(status)) if status.code == 404 => break,
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     });
 }

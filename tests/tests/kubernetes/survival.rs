@@ -1,7 +1,6 @@
 //! The daemon may die at any moment: what was acknowledged is there afterwards.
 
 use e2e::cluster::Cluster;
-use std::process::Stdio;
 
 #[test]
 fn what_was_acknowledged_before_a_kill_is_there_after_it() {
@@ -18,13 +17,16 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
             .args(["-c", &script])
             .arg(kubectl.get_args().last().expect("the program"))
             .env("KUBECONFIG", cluster.kubeconfig());
-        let child = shell.env("HOME", cluster.path("home")).stdout(Stdio::piped()).spawn().expect("sh");
-        std::thread::sleep(std::time::Duration::from_millis(700 + 300 * round));
+        let path = cluster.path(&format!("acknowledged-{round}"));
+        let file = std::fs::File::create(&path).expect("a file");
+        let mut child = shell.env("HOME", cluster.path("home")).stdout(file).spawn().expect("sh");
+        let acknowledged = || std::fs::read_to_string(&path).expect("text");
+        cluster.until("some writes", || acknowledged().lines().count() >= 3 + 3 * round);
         cluster.kill_daemon();
-        let acknowledged = String::from_utf8(child.wait_with_output().expect("wait").stdout).expect("text");
+        child.wait().expect("wait");
+        let acknowledged = acknowledged();
         cluster.start_daemon();
         cluster.ready();
-        assert!(acknowledged.lines().count() > 0, "nothing was written in round {round}");
         let names = cluster.kubectl(["get", "configmaps", "-o", "name"]).ok();
         for number in acknowledged.lines() {
             assert!(names.lines().any(|name| name == format!("configmap/c{round}-{number}")), "{number} is lost");

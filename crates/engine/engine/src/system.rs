@@ -9,7 +9,7 @@ use crate::engine::blocking;
 use crate::error::{Error, Result};
 use crate::lifecycle::State;
 use crate::list;
-use crate::logs::reader;
+use crate::logs::reader::Log;
 use crate::model::event::{Event, EventQuery};
 use crate::model::filters::Filters;
 use crate::model::stream::{EventStream, LogQuery, LogStream};
@@ -91,7 +91,10 @@ impl Engine {
                 writing.send_replace(false);
             });
         }
-        tokio::task::spawn_blocking(move || reader::read(&path, &query, &live, &send));
+        // Open before this returns: the caller may let the container go at once.
+        let to_come = *live.borrow();
+        let log = blocking(move || Log::open(&path, to_come)).await?;
+        tokio::task::spawn_blocking(move || log.read(&query, &live, &send));
         Ok(LogStream(receive))
     }
 

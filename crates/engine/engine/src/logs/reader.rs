@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,37 +16,61 @@ use crate::model::stream::{LogQuery, LogRecord, Output};
 const PAUSE: Duration = Duration::from_millis(50);
 const BLOCK: u64 = 64 << 10;
 
-/// Sends what the query wants; blocks. A follower ends when `live` says that nothing more will be written, or when
-/// nobody listens.
-pub fn read(path: &Path, query: &LogQuery, live: &watch::Receiver<bool>, to: &mpsc::Sender<Result<LogRecord>>) {
-    if let Err(error) = try_read(path, query, live, to) {
-        // Nobody listening any more is no error to tell.
-        let what = format!("read the log {}", path.display());
-        let _ = to.blocking_send(Err(Error::because(Kind::Internal, what, error)));
+/// The files of a log, open: what is in them is read even when the container is removed meanwhile.
+pub struct Log {
+    path: PathBuf,
+    files: Vec<File>,
+}
+
+impl Log {
+    /// Opens what there is; blocks. Where something is still to come, the file that will hold it is made if it is not there yet: a
+    /// container may write, exit and be removed before a follower looks again.
+    pub fn open(path: &Path, to_come: bool) -> Result<Log> {
+        let open = || {
+            if to_come {
+                File::options().append(true).create(true).mode(0o640).open(path)?;
+            }
+            open_all(path)
+        };
+        let files = open().map_err(|error| failed(path, error))?;
+        Ok(Log { path: path.to_owned(), files })
+    }
+
+    /// Sends what the query wants; blocks. A follower ends when `live` says that nothing more will be written, or when
+    /// nobody listens.
+    pub fn read(self, query: &LogQuery, live: &watch::Receiver<bool>, to: &mpsc::Sender<Result<LogRecord>>) {
+        let path = self.path.clone();
+        if let Err(error) = self.try_read(query, live, to) {
+            // Nobody listening any more is no error to tell.
+            let _ = to.blocking_send(Err(failed(&path, error)));
+        }
+    }
+
+    fn try_read(
+        mut self,
+        query: &LogQuery,
+        live: &watch::Receiver<bool>,
+        to: &mpsc::Sender<Result<LogRecord>>,
+    ) -> io::Result<()> {
+        if let Some(tail) = query.tail {
+            keep_tail(&mut self.files, tail)?;
+        }
+        let mut sink = Sink { query, to, done: false };
+        let mut last = None;
+        for file in self.files {
+            let mut reader = LineReader::new(file)?;
+            reader.drain(&mut sink)?;
+            last = Some(reader);
+        }
+        if query.follow && !sink.done {
+            follow(&self.path, last, live, &mut sink)?;
+        }
+        Ok(())
     }
 }
 
-fn try_read(
-    path: &Path,
-    query: &LogQuery,
-    live: &watch::Receiver<bool>,
-    to: &mpsc::Sender<Result<LogRecord>>,
-) -> io::Result<()> {
-    let mut files = open_all(path)?;
-    if let Some(tail) = query.tail {
-        keep_tail(&mut files, tail)?;
-    }
-    let mut sink = Sink { query, to, done: false };
-    let mut last = None;
-    for file in files {
-        let mut reader = LineReader::new(file)?;
-        reader.drain(&mut sink)?;
-        last = Some(reader);
-    }
-    if query.follow && !sink.done {
-        follow(path, last, live, &mut sink)?;
-    }
-    Ok(())
+fn failed(path: &Path, error: io::Error) -> Error {
+    Error::because(Kind::Internal, format_args!("read the log {}", path.display()), error)
 }
 
 fn follow(
@@ -223,13 +247,13 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    struct Log(PathBuf);
+    struct Folder(PathBuf);
 
-    impl Log {
-        fn new(name: &str) -> Log {
+    impl Folder {
+        fn new(name: &str) -> Folder {
             let folder = std::env::temp_dir().join(format!("sampan-log-{name}-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();
-            Log(folder)
+            Folder(folder)
         }
 
         fn path(&self) -> PathBuf {
@@ -255,7 +279,7 @@ mod tests {
         }
     }
 
-    impl Drop for Log {
+    impl Drop for Folder {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
         }
@@ -265,10 +289,10 @@ mod tests {
         LogQuery { stdout: true, stderr: true, ..LogQuery::default() }
     }
 
-    fn lines(log: &Log, query: LogQuery) -> Vec<u32> {
+    fn lines(log: &Folder, query: LogQuery) -> Vec<u32> {
         let (send, mut receive) = mpsc::channel(100);
         let (_live, ended) = watch::channel(false);
-        read(&log.path(), &query, &ended, &send);
+        Log::open(&log.path(), false).unwrap().read(&query, &ended, &send);
         drop(send);
         let mut lines = Vec::new();
         while let Some(record) = receive.blocking_recv() {
@@ -279,7 +303,7 @@ mod tests {
 
     #[test]
     fn rotated_files_are_one_log() {
-        let log = Log::new("rotated");
+        let log = Folder::new("rotated");
         log.append(0..3);
         log.rotate();
         log.append(3..5);
@@ -295,13 +319,14 @@ mod tests {
 
     #[test]
     fn a_follower_misses_nothing_when_files_change() {
-        let log = Log::new("follow");
+        let log = Folder::new("follow");
         log.append(0..2);
         let (send, mut receive) = mpsc::channel(100);
         let (live, watching) = watch::channel(true);
         let path = log.path();
         let query = LogQuery { follow: true, ..all() };
-        let follower = std::thread::spawn(move || read(&path, &query, &watching, &send));
+        let opened = Log::open(&path, true).unwrap();
+        let follower = std::thread::spawn(move || opened.read(&query, &watching, &send));
         std::thread::sleep(PAUSE * 2);
         log.append(2..4);
         log.rotate();
@@ -316,5 +341,23 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 6);
+    }
+
+    #[test]
+    fn what_is_written_before_the_log_goes_is_read() {
+        let log = Folder::new("removed");
+        let (send, mut receive) = mpsc::channel(100);
+        let (_live, ended) = watch::channel(false);
+        let opened = Log::open(&log.path(), true).unwrap();
+        log.append(0..2);
+        std::fs::remove_dir_all(&log.0).unwrap();
+        opened.read(&LogQuery { follow: true, ..all() }, &ended, &send);
+        drop(send);
+        let mut count = 0;
+        while let Some(record) = receive.blocking_recv() {
+            record.unwrap();
+            count += 1;
+        }
+        assert_eq!(count, 2);
     }
 }
