@@ -46,7 +46,7 @@ const NETWORK_SETS: [&SetSpec; 7] = [&BRIDGES, &INTERNAL, &SAME, &MASQ4, &MASQ6,
 const PORT_MAPS: [&SetSpec; 4] = [&PORTS4, &PORTS6, &ANY4, &ANY6];
 
 const fn set(name: &'static str, key: &'static [DataType]) -> SetSpec {
-    SetSpec { name, key, data: None, interval: false }
+    SetSpec::new(name, key)
 }
 
 /// What the table has to know of a bridge network.

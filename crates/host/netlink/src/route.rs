@@ -186,6 +186,23 @@ pub fn delete_address(index: u32, addr: IpAddr, prefix: u8) -> Request {
     request(format!("delete address {addr}/{prefix}"), DELADDR, 0, &address(index, addr, prefix))
 }
 
+/// Leads a subnet out of a link, or replaces the route that is there.
+pub fn add_route(index: u32, to: IpAddr, prefix: u8) -> Request {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(to);
+    message.header.destination_prefix_length = prefix;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Boot;
+    message.header.scope = if to.is_ipv4() { RouteScope::Link } else { RouteScope::Universe };
+    message.header.kind = RouteType::Unicast;
+    message.attributes.push(RouteAttribute::Destination(match to {
+        IpAddr::V4(v4) => RouteAddress::Inet(v4),
+        IpAddr::V6(v6) => RouteAddress::Inet6(v6),
+    }));
+    message.attributes.push(RouteAttribute::Oif(index));
+    request(format!("add route to {to}/{prefix}"), NEWROUTE, F_CREATE | F_REPLACE, &message)
+}
+
 /// Adds a default route, or replaces the one that is there.
 pub fn default_route(index: u32, gateway: IpAddr) -> Request {
     let mut message = RouteMessage::default();

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use netlink::nft::{
-    Base, ChainType, CtKey, DataType, Element, Expr, Family, Hook, MetaKey, PayloadBase, SetSpec, Table, Verdict, reg,
+    Base, ChainType, CtKey, DataType, Element, Expr, Family, Hook, MetaKey, Original, PayloadBase, Refusal, SetSpec,
+    Table, Verdict, reg,
 };
 use netlink::{Batch, Protocol, Socket, route};
 use rustix::io::Errno;
@@ -35,16 +36,14 @@ fn name(device: &str) -> [u8; 16] {
     bytes
 }
 
-const BRIDGES: SetSpec = SetSpec { name: "bridges", key: &[DataType::IfName], data: None, interval: false };
-const NETS: SetSpec = SetSpec { name: "nets", key: &[DataType::Ipv4Addr], data: None, interval: true };
-const LOCAL: SetSpec =
-    SetSpec { name: "local", key: &[DataType::IfName, DataType::Ipv4Addr], data: None, interval: true };
-const PORTS: SetSpec = SetSpec {
-    name: "ports",
-    key: &[DataType::Ipv4Addr, DataType::InetProto, DataType::InetService],
-    data: Some(&[DataType::Ipv4Addr, DataType::InetService]),
-    interval: false,
-};
+const BRIDGES: SetSpec = SetSpec::new("bridges", &[DataType::IfName]);
+const NETS: SetSpec = SetSpec::ranges("nets", &[DataType::Ipv4Addr]);
+const LOCAL: SetSpec = SetSpec::ranges("local", &[DataType::IfName, DataType::Ipv4Addr]);
+const PORTS: SetSpec = SetSpec::map(
+    "ports",
+    &[DataType::Ipv4Addr, DataType::InetProto, DataType::InetService],
+    &[DataType::Ipv4Addr, DataType::InetService],
+);
 
 #[test]
 fn what_is_sent_is_what_nft_lists() {
@@ -202,5 +201,106 @@ fn a_pair_joins_a_bridge_with_another_namespace() {
         assert!(routes.iter().any(|route| route.prefix == 24));
         let error = here.run_one(route::add_bridge("br0", None, 0)).unwrap_err();
         assert_eq!(error.errno(), Some(Errno::EXIST));
+    });
+}
+
+/// Destination address, protocol and port of a packet, from the first register on.
+fn aim() -> Vec<Expr> {
+    vec![
+        Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, to: reg::at(0) },
+        Expr::Meta { key: MetaKey::Transport, to: reg::at(1) },
+        Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, to: reg::at(2) },
+    ]
+}
+
+#[test]
+fn choosing_by_chance_remembering_and_refusing_are_listed() {
+    const AIM: &[DataType] = &[DataType::Ipv4Addr, DataType::InetProto, DataType::InetService];
+    const PLACE: &[DataType] = &[DataType::Ipv4Addr, DataType::InetService];
+    const SERVICES: SetSpec = SetSpec::map("services", AIM, &[DataType::Verdict]);
+    const ENDPOINTS: SetSpec = SetSpec::map(
+        "endpoints",
+        &[DataType::Ipv4Addr, DataType::InetProto, DataType::InetService, DataType::Mark],
+        PLACE,
+    );
+    const KEPT: SetSpec = SetSpec {
+        dynamic: Some(1000),
+        ..SetSpec::map(
+            "kept",
+            &[DataType::Ipv4Addr, DataType::Ipv4Addr, DataType::InetProto, DataType::InetService],
+            PLACE,
+        )
+    };
+    isolated(|| {
+        let table = Table::new(Family::Inet, "sample");
+        let base = |kind, hook, priority| Some(Base { kind, hook, priority });
+        let family = || {
+            vec![
+                Expr::Meta { key: MetaKey::Family, to: reg::at(0) },
+                Expr::Cmp { from: reg::at(0), equal: true, data: vec![2] },
+            ]
+        };
+        let choose = |count: u32| {
+            let mut rule = aim();
+            rule.push(Expr::Random { below: count, to: reg::at(3) });
+            rule.push(Expr::Map { map: "endpoints".to_owned(), from: reg::at(0), to: reg::at(0) });
+            rule.push(Expr::Dnat { family: 2, addr: reg::at(0), port: Some(reg::at(1)) });
+            [family(), rule].concat()
+        };
+        let decide = [aim(), vec![Expr::Map { map: "services".to_owned(), from: reg::at(0), to: reg::VERDICT }]];
+        let remember = vec![
+            Expr::Payload { base: PayloadBase::Network, offset: 12, len: 4, to: reg::at(0) },
+            Expr::CtOriginal { what: Original::Ipv4, to: reg::at(1) },
+            Expr::Meta { key: MetaKey::Transport, to: reg::at(2) },
+            Expr::CtOriginal { what: Original::Port, to: reg::at(3) },
+            Expr::Payload { base: PayloadBase::Network, offset: 16, len: 4, to: reg::at(4) },
+            Expr::Payload { base: PayloadBase::Transport, offset: 2, len: 2, to: reg::at(5) },
+            Expr::Remember { map: "kept".to_owned(), key: reg::at(0), data: reg::at(4), milliseconds: 10_800_000 },
+        ];
+        let tcp = vec![
+            Expr::Meta { key: MetaKey::Transport, to: reg::at(0) },
+            Expr::Cmp { from: reg::at(0), equal: true, data: vec![6] },
+            Expr::Reject(Refusal::TcpReset),
+        ];
+        let mut batch = Batch::new();
+        batch.push(table.add());
+        for set in [&SERVICES, &ENDPOINTS, &KEPT] {
+            batch.push(table.add_set(set));
+        }
+        batch.push(table.add_chain("of-2", None));
+        batch.push(table.add_chain("pre", base(ChainType::Nat, Hook::Prerouting, -100)));
+        batch.push(table.add_chain("after", base(ChainType::Filter, Hook::Prerouting, -90)));
+        batch.push(table.add_chain("forward", base(ChainType::Filter, Hook::Forward, 0)));
+        batch.push(table.add_rule("of-2", &choose(2)));
+        batch.push(table.add_rule("of-2", &choose(1)));
+        batch.push(table.add_rule("pre", &[family(), decide.concat()].concat()));
+        batch.push(table.add_rule("after", &[family(), remember].concat()));
+        batch.push(table.add_rule("forward", &tcp));
+        batch.push(table.add_rule("forward", &[Expr::Reject(Refusal::PortUnreachable)]));
+        let web = Element::key(&[&[10, 43, 0, 5], &[6], &[0, 80]]);
+        let decided = vec![web.clone().deciding(Verdict::Goto("of-2".to_owned()))];
+        batch.extend(table.add_elements(&SERVICES, &decided));
+        let place = |n: u32| {
+            Element::key(&[&[10, 43, 0, 5], &[6], &[0, 80], &n.to_ne_bytes()])
+                .with_data(&[&[10, 42, 0, n as u8 + 2], &[0x1f, 0x90]])
+        };
+        batch.extend(table.add_elements(&ENDPOINTS, &[place(0), place(1)]));
+        let mut socket = Socket::open(Protocol::Netfilter).unwrap();
+        socket.run(&batch).unwrap();
+        assert_eq!(table.dump_elements(&mut socket, &SERVICES).unwrap(), decided);
+        let listed = nft(&["list", "ruleset"]);
+        for part in [
+            "10.43.0.5 . tcp . 80 : goto of-2",
+            "10.43.0.5 . tcp . 80 . 0x00000001 : 10.42.0.3 . 8080",
+            "numgen random mod 2 map @endpoints",
+            "vmap @services",
+            "ct original",
+            "timeout 3h",
+            "reject with tcp reset",
+        ] {
+            assert!(listed.contains(part), "{part} is not in\n{listed}");
+        }
+        println!("{listed}");
+        nft(&["-j", "list", "ruleset"]);
     });
 }

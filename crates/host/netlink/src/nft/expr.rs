@@ -1,6 +1,6 @@
 //! Expressions: what a rule computes, compares and decides, and how each is written.
 
-use crate::attr::Writer;
+use crate::attr::{Writer, attributes};
 
 /// Registers: sixteen of four bytes.
 pub mod reg {
@@ -40,8 +40,26 @@ pub enum CtKey {
     Status = 2,
 }
 
+/// What a connection was before any translation, as its first packet said it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Original {
+    /// Destination port, two bytes in network order.
+    Port = 12,
+    /// Destination, four bytes.
+    Ipv4 = 20,
+    /// Destination, 16 bytes.
+    Ipv6 = 22,
+}
+
+/// How a packet is refused, so that its sender need not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    TcpReset,
+    PortUnreachable,
+}
+
 /// What happens to a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Verdict {
     Accept,
     Drop,
@@ -63,7 +81,7 @@ pub enum Expr {
     Mask { from: u32, to: u32, mask: Vec<u8> },
     /// Goes on if a key is in a set (or is not).
     Lookup { set: String, from: u32, present: bool },
-    /// Goes on if a key is in a map, with its data.
+    /// Goes on if a key is in a map, with its data; with [`reg::VERDICT`] as the place, decides as the map says.
     Map { map: String, from: u32, to: u32 },
     /// Loads bytes.
     Load { to: u32, data: Vec<u8> },
@@ -77,6 +95,14 @@ pub enum Expr {
     Masquerade,
     /// Loads a property of the connection.
     Ct { key: CtKey, to: u32 },
+    /// Loads what the connection was meant for.
+    CtOriginal { what: Original, to: u32 },
+    /// Loads a random number below `below`, four bytes in host order.
+    Random { below: u32, to: u32 },
+    /// Writes a key with its data into a map whose elements end by themselves, or puts their end off.
+    Remember { map: String, key: u32, data: u32, milliseconds: u64 },
+    /// Refuses.
+    Reject(Refusal),
     /// Loads the type of the destination address: 2 means local.
     FibDestinationType { to: u32 },
     /// Counts.
@@ -98,7 +124,10 @@ impl Expr {
             Expr::Load { .. } | Expr::Verdict(_) => "immediate",
             Expr::Dnat { .. } | Expr::Snat { .. } => "nat",
             Expr::Masquerade => "masq",
-            Expr::Ct { .. } => "ct",
+            Expr::Ct { .. } | Expr::CtOriginal { .. } => "ct",
+            Expr::Random { .. } => "numgen",
+            Expr::Remember { .. } => "dynset",
+            Expr::Reject(_) => "reject",
             Expr::FibDestinationType { .. } => "fib",
             Expr::Counter => "counter",
         }
@@ -151,6 +180,27 @@ impl Expr {
             Expr::Ct { key, to } => {
                 out.be32(1, *to).be32(2, *key as u32);
             }
+            Expr::CtOriginal { what, to } => {
+                const ORIGINAL: u8 = 0;
+                out.be32(1, *to).be32(2, *what as u32).bytes(3, &[ORIGINAL]);
+            }
+            Expr::Random { below, to } => {
+                const RANDOM: u32 = 1;
+                out.be32(1, *to).be32(2, *below).be32(3, RANDOM).be32(4, 0);
+            }
+            Expr::Remember { map, key, data, milliseconds } => {
+                const UPDATE: u32 = 1;
+                out.text(1, map).be32(3, UPDATE).be32(4, *key).be32(5, *data).be64(6, *milliseconds);
+            }
+            Expr::Reject(refusal) => {
+                const RESET: u32 = 1;
+                const UNREACHABLE: u32 = 2;
+                const PORT: u8 = 1;
+                match refusal {
+                    Refusal::TcpReset => out.be32(1, RESET),
+                    Refusal::PortUnreachable => out.be32(1, UNREACHABLE).bytes(2, &[PORT]),
+                };
+            }
             Expr::FibDestinationType { to } => {
                 const ADDRESS_TYPE: u32 = 3;
                 const DESTINATION: u32 = 2;
@@ -174,6 +224,22 @@ impl Verdict {
             Verdict::Goto(chain) => _ = verdict.be32(1, -4i32 as u32).text(2, chain),
             Verdict::Return => _ = verdict.be32(1, -5i32 as u32),
         });
+    }
+
+    /// Reads what the kernel tells of a map's element.
+    pub(crate) fn read(verdict: &[u8]) -> Option<Verdict> {
+        let code = i32::from_be_bytes(*attributes(verdict).find(1)?.first_chunk::<4>()?);
+        let chain = attributes(verdict)
+            .find(2)
+            .map(|name| String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned());
+        match code {
+            0 => Some(Verdict::Drop),
+            1 => Some(Verdict::Accept),
+            -3 => chain.map(Verdict::Jump),
+            -4 => chain.map(Verdict::Goto),
+            -5 => Some(Verdict::Return),
+            _ => None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod set;
 
 use std::borrow::Cow;
 
-pub use expr::{CtKey, Expr, MetaKey, PayloadBase, Verdict, reg};
+pub use expr::{CtKey, Expr, MetaKey, Original, PayloadBase, Refusal, Verdict, reg};
 pub use set::{DataType, Element, SetSpec};
 
 use crate::attr::{Writer, attributes};

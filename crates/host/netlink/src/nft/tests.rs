@@ -2,14 +2,9 @@
 
 use super::*;
 
-const PORTS: SetSpec = SetSpec {
-    name: "ports",
-    key: &[DataType::InetProto, DataType::InetService],
-    data: Some(&[DataType::Ipv4Addr, DataType::InetService]),
-    interval: false,
-};
-const LOCAL: SetSpec =
-    SetSpec { name: "local", key: &[DataType::IfName, DataType::Ipv4Addr], data: None, interval: true };
+const PORTS: SetSpec =
+    SetSpec::map("ports", &[DataType::InetProto, DataType::InetService], &[DataType::Ipv4Addr, DataType::InetService]);
+const LOCAL: SetSpec = SetSpec::ranges("local", &[DataType::IfName, DataType::Ipv4Addr]);
 
 fn attribute(body: &[u8], path: &[u16]) -> Vec<u8> {
     let (first, rest) = path.split_first().expect("a path");
@@ -61,13 +56,22 @@ fn a_set_of_ranges_describes_its_fields() {
 }
 
 #[test]
+fn a_map_that_rules_write_has_a_size_and_ends() {
+    let spec = SetSpec { dynamic: Some(99), ..PORTS };
+    let body = Table::new(Family::Inet, "t").add_set(&spec).body;
+    assert_eq!(attribute(&body[4..], &[3]), 0x38u32.to_be_bytes());
+    assert_eq!(attribute(&body[4..], &[9, 1]), 99u32.to_be_bytes());
+}
+
+#[test]
 fn elements_come_back_as_they_were_written() {
     let element = Element::key(&[&[6], &[0, 80]]).with_data(&[&[172, 17, 0, 2], &[0, 80]]);
     assert_eq!(element.key, [6, 0, 0, 0, 0, 80, 0, 0]);
     assert_eq!(element.data.as_deref(), Some(&[172, 17, 0, 2, 0, 80, 0, 0][..]));
     let ranged = Element::key(&[b"br0\0\0\0\0\0\0\0\0\0\0\0\0\0", &[10, 0, 0, 0]])
         .to(&[b"br0\0\0\0\0\0\0\0\0\0\0\0\0\0", &[10, 0, 0, 255]]);
-    for element in [element, ranged, Element::end_before(&[&[10, 0, 1, 0]])] {
+    let deciding = Element::key(&[&[6]]).deciding(Verdict::Goto("web".to_owned()));
+    for element in [element, ranged, Element::end_before(&[&[10, 0, 1, 0]]), deciding] {
         let mut out = Writer::default();
         element.write(&mut out);
         assert_eq!(Element::read(&out.0), Some(element));
