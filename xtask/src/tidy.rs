@@ -13,6 +13,7 @@ const LAYERS: &[&str] = &[
     "supervisor",
     "store",
     "registry",
+    "dns",
     "network",
     "engine",
     "pods",

@@ -7,7 +7,6 @@
 //!
 //! An open socket keeps a namespace alive: `Resolver::leave` closes them when the container's last endpoint goes.
 
-mod message;
 mod names;
 
 use std::collections::HashMap;
@@ -25,7 +24,7 @@ use rustix::event::epoll;
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::error::{Result, io_error, netlink_error};
 use crate::files::{self, EMBEDDED_DNS};
-use message::{Code, Query, UDP_LIMIT, refuse};
+use ::dns::{Code, Query, TCP_LIMIT, UDP_LIMIT, refuse};
 use names::{Found, Names};
 
 const PORT: u16 = 53;
@@ -220,8 +219,8 @@ impl Shared {
             return refuse(question, Code::FormatError).map_or(Reply::Nothing, Reply::Now);
         };
         match lock(&self.names).find(container, &query) {
-            Found::Here(answers) => Reply::Now(query.respond(question, Code::Ok, &answers, limit)),
-            Found::Nowhere => Reply::Now(query.respond(question, Code::NoSuchName, &[], limit)),
+            Found::Here(answers) => Reply::Now(query.respond(question, &::dns::Reply::with(answers), limit)),
+            Found::Nowhere => Reply::Now(query.respond(question, &::dns::Reply::new(Code::NoSuchName), limit)),
             Found::Elsewhere => Reply::Ask,
         }
     }
@@ -303,7 +302,7 @@ impl Shared {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         while let Ok(question) = read_framed(&mut stream) {
-            let reply = match self.answer(&listener.container, &question, usize::from(u16::MAX)) {
+            let reply = match self.answer(&listener.container, &question, TCP_LIMIT) {
                 Reply::Now(reply) => Some(reply),
                 Reply::Ask => self.servers(listener).into_iter().find_map(|server| ask_framed(server, &question).ok()),
                 Reply::Nothing => return Ok(()),
@@ -328,7 +327,7 @@ impl Shared {
 /// Nobody could be asked.
 fn failure(question: &[u8]) -> Vec<u8> {
     match Query::read(question) {
-        Some(query) => query.respond(question, Code::ServerFailure, &[], UDP_LIMIT),
+        Some(query) => query.respond(question, &::dns::Reply::new(Code::ServerFailure), UDP_LIMIT),
         None => refuse(question, Code::ServerFailure).unwrap_or_default(),
     }
 }

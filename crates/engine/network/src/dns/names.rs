@@ -3,9 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use crate::dns::message::{Answer, Kind, Query};
+use ::dns::{Data, Kind, Query, Record as Answer};
+
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::network::NetworkId;
+
+/// Seconds that an answer may be kept.
+const TTL: u32 = 600;
 
 /// What a question comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,7 +104,8 @@ impl Names {
                 record.addresses.contains(&addr) && own.iter().any(|mine| mine.network == record.network)
             };
             let found = self.records.values().find(same);
-            return found.map_or(elsewhere, |record| Found::Here(vec![Answer::Name(record.full_name.clone())]));
+            return found
+                .map_or(elsewhere, |record| Found::Here(vec![Answer::new(TTL, Data::Ptr(record.full_name.clone()))]));
         }
         let mut known = false;
         let mut answers = Vec::new();
@@ -111,9 +116,10 @@ impl Names {
                 let wanted = |addr: &&IpAddr| match query.kind {
                     Kind::A => addr.is_ipv4(),
                     Kind::Aaaa => addr.is_ipv6(),
-                    Kind::Ptr | Kind::Other => false,
+                    _ => false,
                 };
-                answers.extend(record.addresses.iter().filter(wanted).map(|addr| Answer::Address(*addr)));
+                answers
+                    .extend(record.addresses.iter().filter(wanted).map(|addr| Answer::new(TTL, Data::Address(*addr))));
             }
         }
         if known { Found::Here(answers) } else { elsewhere }
