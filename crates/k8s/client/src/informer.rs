@@ -272,8 +272,10 @@ trait Indexed<K>: Send + Sync {
     fn change(&self, old: Option<&Arc<K>>, new: Option<&Arc<K>>);
 }
 
+type Values<K> = Box<dyn Fn(&K) -> Vec<String> + Send + Sync>;
+
 struct Lookup<K> {
-    values: Box<dyn Fn(&K) -> Vec<String> + Send + Sync>,
+    values: Values<K>,
     found: RwLock<HashMap<String, BTreeMap<Key, Arc<K>>>>,
 }
 

@@ -4,7 +4,7 @@
 //! - [`informer`]: shared caches with indexes and handlers
 //! - [`queue`]: keys to look at, once each, again after failure
 //! - [`expectations`]: what was done that the cache does not show yet
-//! - [`recorder`]: events
+//! - [`recorder`][]: events
 //! - [`placement`]: whether a pod may be on a node by what both say of it
 
 pub mod expectations;

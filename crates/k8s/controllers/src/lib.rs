@@ -7,21 +7,32 @@
 //! - [`namespace`]: what is in a deleted namespace goes before it does
 //! - [`gc`]: objects whose owners are gone
 //! - [`quota`]: what the objects of a namespace use
+//! - [`replication`]: the pods of replica sets and replication controllers
+//! - [`deployment`]: replica sets by template, one after the other
+//! - [`owned`], [`pods`], [`hash`]: what those who make pods share: adoption, expectations, batches
 //! - [`service_account`], [`root_ca`], [`bootstrap_token`]: what every namespace has, and what expires
 //! - [`node`]: the life of nodes: addresses for their pods, health, taints, and pods leaving
 //!
 //! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
 
 pub mod bootstrap_token;
+pub mod deployment;
 pub mod gc;
+pub mod hash;
 pub mod namespace;
 pub mod node;
+pub mod owned;
+pub mod pods;
 pub mod quota;
+pub mod replication;
 pub mod resources;
 pub mod root_ca;
 pub mod service_account;
 
 use k8s_client::Informers;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Pod, ReplicationController};
+use owned::Owned;
 use tokio::task::JoinSet;
 
 /// The running controllers; they end when it is dropped.
@@ -33,6 +44,7 @@ pub struct Controllers {
 pub fn start(informers: &Informers) -> Controllers {
     let client = informers.client();
     let mut tasks = JoinSet::new();
+    workloads(&mut tasks, informers);
     tasks.spawn(namespace::run(client.clone()));
     tasks.spawn(gc::run(client.clone()));
     tasks.spawn(quota::run(client.clone()));
@@ -41,6 +53,15 @@ pub fn start(informers: &Informers) -> Controllers {
     tasks.spawn(bootstrap_token::run(client.clone()));
     tasks.spawn(node::run(informers.clone()));
     Controllers { tasks }
+}
+
+/// Those that make pods.
+fn workloads(tasks: &mut JoinSet<()>, informers: &Informers) {
+    let pods = Owned::<Pod>::new(informers.get());
+    let sets = Owned::<ReplicaSet>::new(informers.get());
+    tasks.spawn(replication::run::<ReplicaSet>(informers.clone(), pods.clone(), sets.clone()));
+    tasks.spawn(replication::run::<ReplicationController>(informers.clone(), pods.clone(), sets.clone()));
+    tasks.spawn(deployment::run(informers.clone(), sets, pods));
 }
 
 impl Controllers {

@@ -1,0 +1,5 @@
+//! The controllers that make pods, over an API server in this process and a kubelet that only says that it runs them.
+
+mod cluster;
+mod deployment;
+mod replication;
