@@ -37,7 +37,7 @@ pub struct View {
 
 impl View {
     pub fn new(deployment: Deployment, mut sets: Vec<Arc<ReplicaSet>>) -> View {
-        sets.sort_by(|a, b| age(a).cmp(&age(b)));
+        sets.sort_by_key(|set| age(set));
         let at = sets.iter().position(|set| is_of(set, &deployment.spec.template));
         let new = at.map(|at| sets.remove(at));
         View { deployment, new, old: sets }
