@@ -5,6 +5,7 @@
 //!
 //! - [`config`]: what a node is told about itself
 //! - [`lookup`]: the pods of this node and their containers, for those who serve them
+//! - [`sources`]: config maps and secrets that pods name, each watched once
 //! - [`volumes`]: folders and files of a pod, and what keeps them as the API says
 //! - [`environment`]: variables, commands and arguments of a container
 //! - [`security`]: who a container's processes are and what they may do
@@ -18,6 +19,7 @@ pub mod lookup;
 pub mod network_files;
 pub mod security;
 pub mod server;
+pub mod sources;
 pub mod volumes;
 
 pub use config::Config;

@@ -1,24 +1,35 @@
 //! Config maps and secrets that the pods of this node use: a watch for each of them, shared by its users.
 //!
-//! A pod holds what it names from when it is first seen until it is gone. A change of something it holds is told by the callback, once for every pod that
-//! holds it. An object that says it is immutable is not watched any more once it was read.
+//! A pod holds what it names from when it is first seen until it is gone. A change of something it holds wakes who waits for the pod, and is told to
+//! everyone who listens. An object that says it is immutable is not watched any more once it was read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use k8s_client::{Informer, Object, Subscription};
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret, Volume};
+use k8s_client::informer::Object;
+use k8s_client::{Informer, Subscription};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret, Volume};
 use kube::{Api, Client};
 use pods::runtime::PodName;
+use tokio::sync::{broadcast, watch};
 
 /// How long the first list of an object may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Changes that a slow listener may be behind before it is told that it lost some.
+const TOLD: usize = 1024;
 
-/// Told which pod should look again.
-pub type Changed = Arc<dyn Fn(&PodName) + Send + Sync>;
+/// Counts the changes of what each pod holds.
+type Changes = Arc<Mutex<HashMap<PodName, Counted>>>;
+
+#[derive(Default)]
+struct Counted {
+    changes: watch::Sender<u64>,
+    /// The count when the pod's objects were last looked at.
+    seen: u64,
+}
 
 /// What there is of what a pod names, by name.
 #[derive(Debug, Clone, Default)]
@@ -51,20 +62,47 @@ struct Inner {
     config_maps: Watched<ConfigMap>,
     secrets: Watched<Secret>,
     held: Mutex<HashMap<PodName, Names>>,
+    changes: Changes,
+    told: broadcast::Sender<PodName>,
 }
 
 impl Sources {
-    /// `changed` is called in the tasks that follow the objects: it only notes.
-    pub fn new(client: Client, changed: Changed) -> Sources {
+    pub fn new(client: Client) -> Sources {
+        let changes = Changes::default();
+        let told = broadcast::Sender::new(TOLD);
+        let (counters, teller) = (changes.clone(), told.clone());
+        let changed: Changed = Arc::new(move |pod| {
+            if let Some(counted) = lock(&counters).get(pod) {
+                counted.changes.send_modify(|count| *count += 1);
+            }
+            // Nobody may listen.
+            let _ = teller.send(pod.clone());
+        });
         let config_maps = Watched::new(client.clone(), changed.clone());
         let secrets = Watched::new(client, changed);
-        Sources { inner: Arc::new(Inner { config_maps, secrets, held: Mutex::default() }) }
+        Sources { inner: Arc::new(Inner { config_maps, secrets, held: Mutex::default(), changes, told }) }
+    }
+
+    /// Pods for which something has changed, from now on.
+    pub fn listen(&self) -> broadcast::Receiver<PodName> {
+        self.inner.told.subscribe()
+    }
+
+    /// Returns when something has changed since [`Sources::found`] was last asked for a pod; never for a pod that holds nothing.
+    pub async fn changed(&self, pod: &PodName) {
+        let waiting = lock(&self.inner.changes).get(pod).map(|counted| (counted.changes.subscribe(), counted.seen));
+        let Some((mut changes, seen)) = waiting else { return std::future::pending().await };
+        if changes.wait_for(|count| *count > seen).await.is_err() {
+            // It was released.
+            std::future::pending().await
+        }
     }
 
     /// Holds what a pod names; again when the pod has changed (containers can be added to it).
     pub fn hold(&self, pod: &Pod) {
         let (name, names) = (pod_name(pod), names(pod));
         let namespace = name.namespace.clone();
+        lock(&self.inner.changes).entry(name.clone()).or_default();
         let mut held = lock(&self.inner.held);
         let before = held.insert(name.clone(), names.clone()).unwrap_or_default();
         self.inner.config_maps.change(&namespace, &name, &before.config_maps, &names.config_maps);
@@ -77,6 +115,7 @@ impl Sources {
         let Some(before) = held.remove(pod) else { return };
         self.inner.config_maps.change(&pod.namespace, pod, &before.config_maps, &BTreeSet::new());
         self.inner.secrets.change(&pod.namespace, pod, &before.secrets, &BTreeSet::new());
+        lock(&self.inner.changes).remove(pod);
     }
 
     /// What there is now of what a pod names; holds it, where that was not done.
@@ -85,6 +124,9 @@ impl Sources {
     /// When the server does not answer.
     pub async fn found(&self, pod: &Pod) -> Result<Found, NotSynced> {
         self.hold(pod);
+        if let Some(counted) = lock(&self.inner.changes).get_mut(&pod_name(pod)) {
+            counted.seen = *counted.changes.borrow();
+        }
         let (names, namespace) = (names(pod), pod.metadata.namespace.clone().unwrap_or_default());
         let mut found = Found::default();
         for name in names.config_maps {
@@ -128,6 +170,8 @@ impl Held for Secret {
 }
 
 type Key = (String, String);
+/// Told which pod should look again, in the task that follows an object.
+type Changed = Arc<dyn Fn(&PodName) + Send + Sync>;
 
 struct Watched<K> {
     client: Client,
@@ -261,11 +305,8 @@ pub fn names(pod: &Pod) -> Names {
         of_container(container, &mut names);
     }
     for container in spec.ephemeral_containers.iter().flatten() {
-        let shape = Container {
-            env: container.env.clone(),
-            env_from: container.env_from.clone(),
-            ..Container::default()
-        };
+        let shape =
+            Container { env: container.env.clone(), env_from: container.env_from.clone(), ..Container::default() };
         of_container(&shape, &mut names);
     }
     for volume in spec.volumes.iter().flatten() {

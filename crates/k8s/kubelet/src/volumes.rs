@@ -1,13 +1,16 @@
 //! Volumes of pods: mounted before their containers start, kept as the API says, gone with the pod.
 
+pub mod beneath;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::Client;
 use pods::runtime::Mount;
 
 use crate::config::Config;
+use crate::sources::Sources;
 
 /// Why a pod's volumes cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +34,7 @@ pub struct MountedVolumes {
 }
 
 impl Volumes {
-    pub fn new(_config: &Config, _client: Client) -> Volumes {
+    pub fn new(_config: &Config, _client: Client, _sources: &Sources) -> Volumes {
         Volumes {}
     }
 
@@ -62,6 +65,11 @@ impl Volumes {
     pub async fn usage(&self, _uid: &str) -> Vec<VolumeUsage> {
         Vec::new()
     }
+}
+
+/// Where an `emptyDir` of a pod is, beneath the pod's folder.
+pub fn empty_dir(pod_folder: &Path, volume: &str) -> PathBuf {
+    pod_folder.join("volumes/kubernetes.io~empty-dir").join(volume)
 }
 
 /// What one volume uses.

@@ -56,9 +56,8 @@ pub fn expand_all(text: &str, env: &[(String, String)]) -> Result<String, Missin
 
 /// The command and arguments of a container with its variables put in.
 pub fn command(container: &Container, env: &[(String, String)]) -> (Vec<String>, Vec<String>) {
-    let all = |words: &Option<Vec<String>>| {
-        words.iter().flatten().map(|word| expand(word, |name| find(env, name))).collect()
-    };
+    let all =
+        |words: &Option<Vec<String>>| words.iter().flatten().map(|word| expand(word, |name| find(env, name))).collect();
     (all(&container.command), all(&container.args))
 }
 

@@ -113,7 +113,8 @@ pub fn resource(
     let container = match named {
         None => own.ok_or_else(|| Error::Container(String::new()))?,
         Some(name) => {
-            let all = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+            let all =
+                spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
             all.into_iter().find(|container| container.name == name).ok_or_else(|| Error::Container(name.to_owned()))?
         }
     };

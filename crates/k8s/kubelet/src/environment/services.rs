@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_client::Informer;
 use k8s_openapi::api::core::v1::Service;
@@ -10,12 +11,18 @@ use kube::{Api, Client};
 const DEFAULT: &str = "default";
 /// The cluster's own service, which every pod is told of.
 const MASTER: &str = "kubernetes";
+const IDLE: Duration = Duration::from_secs(600);
 
-/// Services of the namespaces that have pods here: one cache for each, as long as somebody asks for it.
+/// Services of the namespaces whose pods start here: one cache for each, which ends when nobody has asked for a while.
 #[derive(Clone)]
 pub struct Services {
     client: Client,
-    all: Arc<Mutex<HashMap<String, Informer<Service>>>>,
+    all: Arc<Mutex<HashMap<String, Followed>>>,
+}
+
+struct Followed {
+    informer: Informer<Service>,
+    asked: Instant,
 }
 
 impl Services {
@@ -36,19 +43,16 @@ impl Services {
         all
     }
 
-    /// Ends the caches of namespaces that have no pod here any more.
-    pub fn keep(&self, in_use: impl Fn(&str) -> bool) {
-        self.lock().retain(|namespace, _| namespace == DEFAULT || in_use(namespace));
-    }
-
     fn informer(&self, namespace: &str) -> Informer<Service> {
-        let mut all = self.lock();
-        let make = || Informer::start(Api::namespaced(self.client.clone(), namespace), k8s_client::follow::config());
-        all.entry(namespace.to_owned()).or_insert_with(make).clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Informer<Service>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        all.retain(|known, followed| known == DEFAULT || now.duration_since(followed.asked) < IDLE);
+        let followed = all.entry(namespace.to_owned()).or_insert_with(|| {
+            let api = Api::namespaced(self.client.clone(), namespace);
+            Followed { informer: Informer::start(api, k8s_client::follow::config()), asked: now }
+        });
+        followed.asked = now;
+        followed.informer.clone()
     }
 }
 

@@ -4,12 +4,12 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::{Container, HostAlias, Pod};
-use pods::runtime::Mount;
+use k8s_openapi::api::core::v1::{HostAlias, Pod};
 
 use super::names::Names;
 
-const PLACE: &str = "/etc/hosts";
+/// Where containers find it.
+pub const PLACE: &str = "/etc/hosts";
 const LOCAL: &str = "127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
 fe00::0\tip6-localnet
@@ -19,7 +19,7 @@ fe00::2\tip6-allrouters
 ";
 
 /// The file's text. `node` is the text of the node's own file, for pods on the node's network.
-pub fn hosts(pod: &Pod, names: &Names, addresses: &[IpAddr], node: Option<&str>) -> String {
+pub fn text(pod: &Pod, names: &Names, addresses: &[IpAddr], node: Option<&str>) -> String {
     let aliases = pod.spec.as_ref().and_then(|spec| spec.host_aliases.as_deref()).unwrap_or_default();
     let mut text = match node {
         Some(own) => format!("# Kubernetes-managed hosts file (host network).\n{own}"),
@@ -55,18 +55,9 @@ fn of_aliases(aliases: &[HostAlias]) -> String {
 ///
 /// # Errors
 /// Those of the file system.
-pub fn write_hosts(path: &Path, text: &str) -> io::Result<()> {
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
     if std::fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
         return Ok(());
     }
     std::fs::write(path, text)
-}
-
-/// The mount of the file, for a container that mounts nothing there itself.
-pub fn hosts_mount(container: &Container, file: &Path) -> Option<Mount> {
-    let mut own = container.volume_mounts.iter().flatten();
-    if own.any(|mount| mount.mount_path.trim_end_matches('/') == PLACE) {
-        return None;
-    }
-    Some(Mount { host_path: file.to_owned(), container_path: PLACE.into(), ..Mount::default() })
 }

@@ -19,7 +19,7 @@ pub struct Names {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
+pub enum Fault {
     #[error(
         "failed to construct FQDN from pod hostname and cluster domain, FQDN {name} is too long ({LONGEST_NAME} characters is the max, {length} characters requested)"
     )]
@@ -32,7 +32,7 @@ pub enum NameError {
 ///
 /// # Errors
 /// When the whole name is wanted as host name and too long for that.
-pub fn names(pod: &Pod, cluster_domain: &str) -> Result<Names, NameError> {
+pub fn names(pod: &Pod, cluster_domain: &str) -> Result<Names, Fault> {
     let Some(spec) = &pod.spec else { return Ok(Names::default()) };
     if let Some(name) = spec.hostname_override.as_deref().filter(|name| !name.is_empty()) {
         return Ok(Names { host: name.to_owned(), domain: String::new(), kernel: name.to_owned() });
@@ -49,15 +49,17 @@ pub fn names(pod: &Pod, cluster_domain: &str) -> Result<Names, NameError> {
     if spec.set_hostname_as_fqdn == Some(true) && !domain.is_empty() {
         kernel = format!("{host}.{domain}");
         if kernel.len() > LONGEST_NAME {
-            return Err(NameError::TooLong { length: kernel.len(), name: kernel });
+            return Err(Fault::TooLong { length: kernel.len(), name: kernel });
         }
     }
     Ok(Names { host, domain, kernel })
 }
 
 /// Names of pods can be longer than a label.
-fn shortened(name: &str) -> Result<String, NameError> {
-    let Some(cut) = name.get(..LONGEST_LABEL).filter(|_| name.len() > LONGEST_LABEL) else { return Ok(name.to_owned()) };
+fn shortened(name: &str) -> Result<String, Fault> {
+    let Some(cut) = name.get(..LONGEST_LABEL).filter(|_| name.len() > LONGEST_LABEL) else {
+        return Ok(name.to_owned());
+    };
     let cut = cut.trim_end_matches(['-', '.']);
-    if cut.is_empty() { Err(NameError::Invalid(name.to_owned())) } else { Ok(cut.to_owned()) }
+    if cut.is_empty() { Err(Fault::Invalid(name.to_owned())) } else { Ok(cut.to_owned()) }
 }

@@ -18,6 +18,11 @@ pub enum Error {
         "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root (pod: \"{pod}\", container: {container})"
     )]
     ImageUserUnknown { user: String, pod: String, container: String },
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// With the message of Kubernetes' admission; the reason is `SysctlForbidden`.
+    #[error("{0}")]
+    Sysctl(String),
     #[error("seccomp profile {0:?} must be a relative path beneath the node's folder of profiles")]
     SeccompPath(String),
 }
@@ -42,7 +47,8 @@ pub fn admit(pod: &Pod) -> Result<(), Refusal> {
     }
     let of_pod = spec.security_context.as_ref().and_then(|context| context.app_armor_profile.as_ref());
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let of_containers = containers.filter_map(|container| container.security_context.as_ref()?.app_armor_profile.as_ref());
+    let of_containers =
+        containers.filter_map(|container| container.security_context.as_ref()?.app_armor_profile.as_ref());
     if of_pod.into_iter().chain(of_containers).any(enforced) || annotated(pod) {
         let message = if app_armor_enabled() {
             "Cannot enforce AppArmor: profiles are not applied by this engine"

@@ -53,7 +53,8 @@ pub fn of_pod(pod: &Pod) -> Resources {
     let requests = total(spec, List::Requests);
     let limits = total(spec, List::Limits);
     let limited = |name: &str| {
-        let own = spec.resources.as_ref().and_then(|whole| whole.limits.as_ref()).is_some_and(|all| all.contains_key(name));
+        let own =
+            spec.resources.as_ref().and_then(|whole| whole.limits.as_ref()).is_some_and(|all| all.contains_key(name));
         let mut containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
         let every = containers.all(|container| {
             let limits = amounts(container.resources.as_ref().and_then(|resources| resources.limits.as_ref()));
