@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use k8s_apiserver::{ApiServer, Config, Identity};
 use k8s_controllers::Controllers;
+use k8s_scheduler::Scheduler;
 use tokio::net::TcpListener;
 
 use super::flags::KubernetesFlags;
@@ -14,6 +15,7 @@ use super::flags::KubernetesFlags;
 pub struct Kubernetes {
     server: ApiServer,
     controllers: Controllers,
+    scheduler: Scheduler,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -38,12 +40,15 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubern
     tracing::info!(address = %bound, "Kubernetes API listens");
     let client = kube::Client::new(server.service(Identity::loopback()), "default");
     let informers = k8s_client::Informers::new(client);
-    Ok(Kubernetes { controllers: k8s_controllers::start(&informers), server, serving })
+    let controllers = k8s_controllers::start(&informers);
+    let scheduler = k8s_scheduler::start(&informers);
+    Ok(Kubernetes { controllers, scheduler, server, serving })
 }
 
 impl Kubernetes {
     /// Ends it; everything acknowledged is on disk.
     pub async fn shutdown(self) {
+        self.scheduler.shutdown().await;
         self.controllers.shutdown().await;
         self.server.shutdown().await;
         let _ = self.serving.await;

@@ -1,0 +1,66 @@
+//! Labels of namespaces, and the selectors of services and owners by which replicas are told.
+
+use std::collections::{BTreeMap, HashMap};
+
+use k8s_types::selector::label::LabelSelector;
+
+/// Labels of namespaces by name.
+#[derive(Debug, Default)]
+pub struct Namespaces(HashMap<String, BTreeMap<String, String>>);
+
+impl Namespaces {
+    /// Takes a namespace's labels, or that it is gone; returns whether that is a change.
+    pub fn set(&mut self, name: &str, labels: Option<BTreeMap<String, String>>) -> bool {
+        match labels {
+            Some(labels) => self.0.insert(name.to_owned(), labels.clone()) != Some(labels),
+            None => self.0.remove(name).is_some(),
+        }
+    }
+
+    pub fn selects(&self, selector: &LabelSelector, namespace: &str) -> bool {
+        match self.0.get(namespace) {
+            Some(labels) => selector.matches(labels),
+            None => selector.is_everything(),
+        }
+    }
+}
+
+/// By what the replicas of a service or a controller are told.
+#[derive(Debug, Default)]
+pub struct Replicas {
+    /// By namespace and name.
+    services: HashMap<(String, String), LabelSelector>,
+    /// Replica sets, stateful sets and replication controllers by uid.
+    owners: HashMap<String, LabelSelector>,
+}
+
+impl Replicas {
+    pub fn set_service(&mut self, key: (String, String), selector: Option<LabelSelector>) -> bool {
+        match selector {
+            Some(selector) => self.services.insert(key, selector.clone()) != Some(selector),
+            None => self.services.remove(&key).is_some(),
+        }
+    }
+
+    pub fn set_owner(&mut self, uid: &str, selector: Option<LabelSelector>) -> bool {
+        match selector {
+            Some(selector) => self.owners.insert(uid.to_owned(), selector.clone()) != Some(selector),
+            None => self.owners.remove(uid).is_some(),
+        }
+    }
+
+    /// What all replicas of a pod's services and owner have in common; nothing where it has neither.
+    pub fn of(&self, namespace: &str, labels: &BTreeMap<String, String>, owner: Option<&str>) -> Option<LabelSelector> {
+        let mut services: Vec<_> =
+            self.services.iter().filter(|(key, selector)| key.0 == namespace && selector.matches(labels)).collect();
+        services.sort_by_key(|(key, _)| *key);
+        let owner = owner.and_then(|uid| self.owners.get(uid));
+        let mut all = Vec::new();
+        for selector in services.into_iter().map(|(_, selector)| selector).chain(owner) {
+            if let LabelSelector::All(requirements) = selector {
+                all.extend(requirements.iter().cloned());
+            }
+        }
+        (!all.is_empty()).then_some(LabelSelector::All(all))
+    }
+}
