@@ -133,7 +133,7 @@ impl DerefMut for Cluster {
 }
 
 /// The folder with `kubectl`, `kubectl-1.28` and `helm`.
-fn clients() -> PathBuf {
+pub fn clients() -> PathBuf {
     std::env::var_os("SAMPAN_CLIENTS").map_or_else(|| built("clients"), PathBuf::from)
 }
 

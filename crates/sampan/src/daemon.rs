@@ -3,6 +3,7 @@
 mod file;
 mod flags;
 mod kubernetes;
+mod leading;
 mod pidfile;
 mod settings;
 mod sockets;

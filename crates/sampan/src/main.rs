@@ -2,6 +2,7 @@
 
 mod daemon;
 mod init;
+mod kubernetes;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     match role {
         Role::Daemon => daemon::main(args),
         Role::Init => init::main(args),
+        Role::Kubernetes => kubernetes::main(args),
         Role::Runtime => ExitCode::from(runtime::cli::main(args)),
         Role::Client => {
             let code = docker_cli::main(std::iter::once(name.clone()).chain(args.iter().cloned()));
@@ -39,6 +41,8 @@ enum Role {
     Supervisor,
     /// An OCI runtime with runc's command line.
     Runtime,
+    /// Backup, restore and check of a cluster.
+    Kubernetes,
     /// Process 1 inside a container.
     Init,
     /// The command line client.
@@ -61,6 +65,7 @@ fn role<'a>(name: &OsString, args: &'a [OsString]) -> (Role, &'a [OsString]) {
         Some("supervisor") => (Role::Supervisor, rest),
         Some("runtime") => (Role::Runtime, rest),
         Some("init") => (Role::Init, rest),
+        Some("kubernetes") => (Role::Kubernetes, rest),
         _ => (Role::Client, args),
     }
 }

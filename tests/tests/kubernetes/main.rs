@@ -2,6 +2,7 @@
 
 mod apply;
 mod clients;
+mod datastore;
 mod helm;
 mod kubectl;
 mod rust;

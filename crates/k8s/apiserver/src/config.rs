@@ -1,6 +1,7 @@
 //! What the server is told at its start, and why it may fail to open.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the server is told.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Config {
     pub cluster_domain: String,
     /// Further names and addresses for the serving certificate.
     pub names: Vec<String>,
+    /// How long events are kept after they were last written.
+    pub event_ttl: Duration,
     /// What `/version` says after the `+` of gitVersion.
     pub build: String,
 }
@@ -31,6 +34,7 @@ impl Config {
             node_ports: (30000, 32767),
             cluster_domain: "cluster.local".to_owned(),
             names: Vec::new(),
+            event_ttl: Duration::from_secs(3600),
             build: "sampan".to_owned(),
         }
     }

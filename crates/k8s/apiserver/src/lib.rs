@@ -10,6 +10,7 @@
 //! - [`server`]: opening, serving, the in-process service; [`config`] what it is told.
 //! - [`catalog`]: the rows that are served now, built in and custom; [`registry`]: the verbs over a row.
 //! - [`http`]: routes, negotiation, bodies; [`discovery`], health and metrics beside it.
+//! - [`datastore`]: the store in the folder, or an etcd that several servers share.
 //! - [`admission`], [`allocate`]: what changes or refuses objects on their way to the store.
 //! - [`auth`], [`pki`], [`bootstrap`], [`crd`]: who may what, keys, first objects, custom resources.
 
@@ -21,6 +22,7 @@ pub mod bootstrap;
 pub mod catalog;
 pub mod config;
 pub mod crd;
+pub mod datastore;
 pub mod discovery;
 pub mod health;
 pub mod http;

@@ -24,7 +24,7 @@ use crate::http::{Origin, handle, listen};
 use crate::metrics::Metrics;
 use crate::pki::Pki;
 use crate::registry::Registry;
-use crate::{Config, Identity, OpenError, bootstrap, crd};
+use crate::{Config, Identity, OpenError, bootstrap, crd, datastore};
 
 /// The API server, a cheap handle.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl ApiServer {
             std::fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.to_owned(), source })
         };
         folder(&config.dir)?;
-        let store = open_store(&config).await?;
+        let store = datastore::open(&config).await?;
         let opened = config.clone();
         let pki = tokio::task::spawn_blocking(move || Pki::open(&opened)).await;
         let pki = pki.map_err(|e| OpenError::Bootstrap(e.to_string()))??;
@@ -62,10 +62,12 @@ impl ApiServer {
 
     /// The same over a store and keys that are open.
     pub async fn open_over(store: Store, pki: Pki, config: Config) -> Result<ApiServer, OpenError> {
+        datastore::settle_authority(&store, &pki).await?;
         let catalog = Catalog::default();
         let registry = Registry::new(store, catalog.clone(), Allocator::new(&config)?);
         let access = Access::open(&registry, &pki, &config).await?;
         registry.set_access(access.clone());
+        registry.set_event_ttl(config.event_ttl);
         registry.allocator().load(&registry).await?;
         bootstrap::run(&registry, &pki, &config).await?;
         crd::start(&registry).await?;
@@ -103,7 +105,10 @@ impl ApiServer {
         let address = listener.local_addr().map_err(|source| OpenError::Folder { path: "listener".into(), source })?;
         let _ = self.inner.address.set(address.to_string());
         self.inner.pki.write_kubeconfig(address.port())?;
-        if let Err(error) = bootstrap::advertise(&self.inner.registry, &self.inner.config, address.port()).await {
+        let (registry, config) = (self.inner.registry.clone(), self.inner.config.clone());
+        if registry.store().shared() {
+            self.tasks().spawn(bootstrap::servers::run(registry, config, address.port()));
+        } else if let Err(error) = bootstrap::advertise(&registry, &config, address.port()).await {
             tracing::error!(%error, "the kubernetes service does not lead here");
         }
         let tls = TlsAcceptor::from(self.inner.pki.server_config()?);
@@ -119,9 +124,17 @@ impl ApiServer {
     /// Ends watches and connections, and returns when the store is closed.
     pub async fn shutdown(&self) {
         self.inner.ending.send_replace(true);
-        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock().expect("no panic while it is held"));
+        let mut tasks = std::mem::take(&mut *self.tasks());
         tasks.shutdown().await;
+        let port = self.inner.address.get().and_then(|address| address.parse::<std::net::SocketAddr>().ok());
+        if let Some(address) = port.filter(|_| self.inner.registry.store().shared()) {
+            bootstrap::servers::leave(&self.inner.registry, &self.inner.config, address.port()).await;
+        }
         self.inner.registry.store().close().await;
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, tokio::task::JoinSet<()>> {
+        self.inner.tasks.lock().expect("no panic while it is held")
     }
 
     pub(crate) fn access(&self) -> &Access {
@@ -182,15 +195,6 @@ impl ApiServer {
         hashes.1.insert(name.to_owned(), hash.clone());
         (hash, Some(bytes))
     }
-}
-
-async fn open_store(config: &Config) -> Result<Store, OpenError> {
-    if let Some(datastore) = config.datastore.as_deref().filter(|text| !text.is_empty()) {
-        return Err(OpenError::Store(format!("--datastore {datastore} is not there yet")));
-    }
-    let dir = config.dir.join("store");
-    let opened = tokio::task::spawn_blocking(move || Store::open(&dir, k8s_store::Options::default())).await;
-    opened.map_err(|e| OpenError::Store(e.to_string()))?.map_err(|e| OpenError::Store(e.to_string()))
 }
 
 /// The in-process API of one identity.

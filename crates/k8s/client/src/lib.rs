@@ -2,6 +2,7 @@
 //!
 //! - [`follow`]: one list, then every change, of objects or of their metadata alone
 //! - [`informer`]: shared caches with indexes and handlers
+//! - [`leader`]: one among several acts
 //! - [`queue`]: keys to look at, once each, again after failure
 //! - [`expectations`]: what was done that the cache does not show yet
 //! - [`recorder`][]: events
@@ -10,11 +11,13 @@
 pub mod expectations;
 pub mod follow;
 pub mod informer;
+pub mod leader;
 pub mod placement;
 pub mod queue;
 pub mod recorder;
 
 pub use expectations::Expectations;
 pub use informer::{Change, Index, Informer, Informers, Subscription};
+pub use leader::{Election, Leadership};
 pub use queue::Queue;
 pub use recorder::{Recorder, Severity};

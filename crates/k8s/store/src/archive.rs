@@ -55,6 +55,32 @@ pub fn backup(dir: &Path, to: &mut dyn Write) -> Result<Summary, OpenError> {
     written.map(|size| summary(size, head.revision)).map_err(error)
 }
 
+/// Writes what an index holds now.
+pub(crate) fn save(index: &crate::index::Index, to: &mut dyn Write) -> io::Result<Summary> {
+    let head = Head { id: recover::random()?, revision: index.revision(), next_frame: 1, reserved: 0 };
+    match snapshot::write_index(index, &head, to) {
+        Ok(size) => Ok(summary(size, head.revision)),
+        Err(snapshot::Error::Io(error)) => Err(error),
+        Err(snapshot::Error::Read(why)) => Err(io::Error::other(why)),
+    }
+}
+
+/// Reads a backup to its end and verifies it; what goes by itself is left out of the entries. `path` is for messages.
+pub fn open(from: &mut dyn Read, path: &Path) -> Result<(Summary, Vec<(String, bytes::Bytes)>), OpenError> {
+    let (head, map, size) = snapshot::read(from).map_err(|unread| refused(unread, path))?;
+    let kept = map.into_iter().filter(|(_, item)| item.expires == 0);
+    Ok((summary(size, head.revision), kept.map(|(key, item)| (key.to_string(), item.value)).collect()))
+}
+
+fn refused(unread: Unread, path: &Path) -> OpenError {
+    let path = path.to_path_buf();
+    match unread {
+        Unread::Io(source) => OpenError::Io { what: "read", path, source },
+        Unread::Flaw(segment::Flaw::Damaged { offset, what }) => OpenError::Damaged { path, offset, what },
+        Unread::Flaw(segment::Flaw::Format(found)) => OpenError::Format { path, found, known: segment::FORMAT },
+    }
+}
+
 /// Makes a store of a backup, in a directory that has none. Its revisions go on far beyond the backup's, so that nobody
 /// who saw later ones takes old state for new.
 pub fn restore(from: &mut dyn Read, dir: &Path) -> Result<Summary, OpenError> {
@@ -64,12 +90,7 @@ pub fn restore(from: &mut dyn Read, dir: &Path) -> Result<Summary, OpenError> {
     if names.iter().any(|name| segment::parse(name).is_some() || snapshot::parse(name).is_some()) {
         return Err(OpenError::Exists { path: dir.to_path_buf() });
     }
-    let backup = PathBuf::from("the backup");
-    let (head, map, _) = snapshot::read(from).map_err(|unread| match unread {
-        Unread::Io(source) => OpenError::Io { what: "read", path: backup, source },
-        Unread::Flaw(segment::Flaw::Damaged { offset, what }) => OpenError::Damaged { path: backup, offset, what },
-        Unread::Flaw(segment::Flaw::Format(found)) => OpenError::Format { path: backup, found, known: segment::FORMAT },
-    })?;
+    let (head, map, _) = snapshot::read(from).map_err(|unread| refused(unread, Path::new("the backup")))?;
     let id = recover::random().map_err(error("make an id for"))?;
     let head = Head { id, revision: head.revision + BEYOND, next_frame: 1, reserved: 0 };
     let write = || {

@@ -1,17 +1,22 @@
 //! The handle that callers hold, whichever backend is behind it.
 
+use crate::archive::Summary;
 use crate::entry::error::{ReadError, WriteError};
-use crate::entry::{At, Committed, Entry, Got, ListOptions, Listing, Write};
+use crate::entry::{At, Committed, Entry, Expect, Got, ListOptions, Listing, Write};
 use crate::etcd::{Etcd, EtcdOptions};
 use crate::index::watch::Watcher;
 use crate::index::{Index, View};
 use crate::log::{Log, OpenError, Options};
+use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How many entries a list copies before it lets go of the index for others.
 const CHUNK: usize = 2048;
+/// So many entries, and bytes, go into one transaction when a store is filled.
+const FILL: usize = 100;
+const FILL_BYTES: usize = 512 << 10;
 /// How long [`At::NotOlderThan`] waits.
 const WAIT: Duration = Duration::from_secs(3);
 
@@ -173,6 +178,30 @@ impl Store {
         }
     }
 
+    /// Writes everything there is at one moment into one stream with checksums, while the store goes on; [`archive`](crate::archive)
+    /// makes a store of it. Blocks.
+    pub fn save(&self, to: &mut dyn std::io::Write) -> std::io::Result<Summary> {
+        crate::archive::save(&self.index, to)
+    }
+
+    /// Fills a store that is empty with what was saved. Writes it in parts: what was interrupted has to be emptied and filled again.
+    pub async fn fill(&self, saved: Vec<(String, Bytes)>) -> Result<(), WriteError> {
+        let mut part = Vec::new();
+        let mut size = 0;
+        for (key, value) in saved {
+            if part.len() == FILL || size + value.len() > FILL_BYTES && !part.is_empty() {
+                self.commit(std::mem::take(&mut part)).await?;
+                size = 0;
+            }
+            size += value.len();
+            part.push(Write::put(key, Expect::Absent, value));
+        }
+        if !part.is_empty() {
+            self.commit(part).await?;
+        }
+        Ok(())
+    }
+
     /// Writes out what is relaxed, ends all watches and takes no more writes.
     pub async fn close(&self) {
         match &self.backend {
@@ -199,8 +228,8 @@ impl Store {
         }
     }
 
-    /// Whether others may write.
-    fn shared(&self) -> bool {
+    /// Whether others may write: it is an etcd.
+    pub fn shared(&self) -> bool {
         match &self.backend {
             Backend::Log(_) => false,
             Backend::Etcd(_) => true,

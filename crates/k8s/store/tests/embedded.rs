@@ -143,3 +143,33 @@ fn acknowledged_writes_survive_kill_9() {
     }
     assert!(total > 1000, "{total} writes");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_by_itself_does_so_after_restarts_and_from_snapshots() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = Duration::from_secs(3600);
+    let store = Store::open(dir.path(), options()).unwrap();
+    store.write(Write::put("long", Expect::Any, "1").expiring(long)).await.unwrap();
+    store.write(Write::put("short", Expect::Any, "1").expiring(Duration::from_secs(1))).await.unwrap();
+    let before = store.get("long", At::Latest).await.unwrap().entry.unwrap();
+    assert!(before.expires > 0);
+    // enough for a snapshot to take the place of the log
+    for number in 0..3000 {
+        store.write(Write::put(format!("k/{}", number % 100), Expect::Any, vec![7; 300]).relaxed()).await.unwrap();
+    }
+    let mut saved = Vec::new();
+    store.save(&mut saved).unwrap();
+    store.close().await;
+    drop(store);
+    assert!(archive::check(dir.path()).snapshot.is_some());
+    let store = Store::open(dir.path(), options()).unwrap();
+    let gone = async {
+        while store.get("short", At::Latest).await.unwrap().entry.is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap();
+    assert_eq!(store.get("long", At::Latest).await.unwrap().entry.unwrap(), before);
+    let (summary, entries) = archive::open(&mut &saved[..], Path::new("saved")).unwrap();
+    assert!(entries.iter().all(|(key, _)| key.starts_with("k/")) && summary.entries as usize > entries.len());
+}

@@ -1,6 +1,7 @@
 //! dockerd's command line flags.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 
@@ -200,6 +201,16 @@ pub struct KubernetesFlags {
     /// Where Kubernetes' objects are kept: nothing for the data folder, etcd=https://host:port[,...] for an etcd
     #[arg(long, value_name = "STORE")]
     pub datastore: Option<String>,
+    /// How long Kubernetes keeps an event after it was last written
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub event_ttl: Duration,
+}
+
+/// A time that is longer than nothing, such as `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let nanoseconds = spec::duration::parse(text)?;
+    let duration = u64::try_from(nanoseconds).ok().filter(|it| *it > 0).map(Duration::from_nanos);
+    duration.ok_or_else(|| format!("{text} is no time that anything could live"))
 }
 
 /// Flags of dockerd about parts that this daemon does not have. They are taken so that existing service files work, and told about.

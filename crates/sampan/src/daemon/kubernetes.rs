@@ -5,17 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use k8s_apiserver::{ApiServer, Config, Identity};
-use k8s_controllers::Controllers;
-use k8s_scheduler::Scheduler;
 use tokio::net::TcpListener;
 
 use super::flags::KubernetesFlags;
+use super::leading::{self, Leading};
 
 /// What runs.
 pub struct Kubernetes {
     server: ApiServer,
-    controllers: Controllers,
-    scheduler: Scheduler,
+    leading: Leading,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -23,6 +21,8 @@ pub struct Kubernetes {
 pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubernetes> {
     let mut config = Config::new(data_root.join("kubernetes"));
     config.datastore.clone_from(&flags.datastore);
+    config.event_ttl = flags.event_ttl;
+    let dir = config.dir.clone();
     let address: SocketAddr = flags
         .kubernetes_listen
         .parse()
@@ -40,16 +40,14 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubern
     tracing::info!(address = %bound, "Kubernetes API listens");
     let client = kube::Client::new(server.service(Identity::loopback()), "default");
     let informers = k8s_client::Informers::new(client);
-    let controllers = k8s_controllers::start(&informers);
-    let scheduler = k8s_scheduler::start(&informers);
-    Ok(Kubernetes { controllers, scheduler, server, serving })
+    let leading = Leading::start(informers, leading::identity(&dir)?);
+    Ok(Kubernetes { leading, server, serving })
 }
 
 impl Kubernetes {
     /// Ends it; everything acknowledged is on disk.
     pub async fn shutdown(self) {
-        self.scheduler.shutdown().await;
-        self.controllers.shutdown().await;
+        self.leading.shutdown().await;
         self.server.shutdown().await;
         let _ = self.serving.await;
     }

@@ -1,11 +1,14 @@
 //! The `kubernetes` service in the default namespace, by which pods reach this server.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
+use k8s_types::object;
 use k8s_types::status::ApiError;
 use serde_json::{Value, json};
 
 use super::ensure::{Place, ensure};
+use super::servers;
 use crate::Config;
 use crate::pki;
 use crate::registry::Registry;
@@ -13,31 +16,70 @@ use crate::registry::Registry;
 const NAME: &str = "kubernetes";
 const NAMESPACE: &str = "default";
 
-/// Writes the service with its endpoints: this server, on `port` of the machine's first address.
+/// Writes the service with its endpoints: this server, on `port` of the machine's first address. Of a datastore that servers share,
+/// [`super::servers`] looks after the endpoints.
 pub async fn advertise(registry: &Registry, config: &Config, port: u16) -> Result<(), ApiError> {
-    let cluster: Vec<IpAddr> = config.service_cidrs.iter().filter_map(|cidr| pki::first_address(cidr)).collect();
-    let Some(first) = cluster.first().copied() else { return Ok(()) };
-    ensure(registry, "", "services", service(first, port), service_change).await?;
-    let family = |address: &&IpAddr| address.is_ipv4() == first.is_ipv4();
-    let addresses = pki::host_addresses();
-    let Some(address) = addresses.iter().find(family) else {
+    let Some(address) = address(config) else {
         tracing::warn!("no address but loopback ones: the kubernetes service has no endpoints");
-        return Ok(());
+        return lead_to(registry, config, port, &[]).await;
     };
-    ensure(registry, "", "endpoints", endpoints(address, port), change_fields(&["subsets"])).await?;
-    let slice = slice(address, port);
-    let place = Place::of(registry, "discovery.k8s.io", "endpointslices", &slice)?;
+    lead_to(registry, config, port, &[SocketAddr::new(address, port)]).await
+}
+
+/// The address of this machine by which the service leads here.
+pub fn address(config: &Config) -> Option<IpAddr> {
+    let service = cluster_address(config)?;
+    pki::host_addresses().into_iter().find(|address| address.is_ipv4() == service.is_ipv4())
+}
+
+fn cluster_address(config: &Config) -> Option<IpAddr> {
+    config.service_cidrs.iter().find_map(|cidr| pki::first_address(cidr))
+}
+
+/// Writes the service with these endpoints.
+pub async fn lead_to(registry: &Registry, config: &Config, port: u16, servers: &[SocketAddr]) -> Result<(), ApiError> {
+    let Some(first) = cluster_address(config) else { return Ok(()) };
+    ensure(registry, "", "services", service(first, port), service_change).await?;
+    let groups = servers::by_port(servers);
+    if groups.is_empty() {
+        return Ok(());
+    }
+    ensure(registry, "", "endpoints", endpoints(&groups), change_fields(&["subsets"])).await?;
+    let slices = groups.iter().enumerate().map(|(at, (port, addresses))| slice(at == 0, *port, addresses));
+    let slices: Vec<Value> = slices.collect();
+    for slice in &slices {
+        write_slice(registry, slice).await?;
+    }
+    remove_others(registry, &slices).await
+}
+
+async fn write_slice(registry: &Registry, slice: &Value) -> Result<(), ApiError> {
+    let place = Place::of(registry, "discovery.k8s.io", "endpointslices", slice)?;
     match place.read(registry).await? {
         Some(found) if found["addressType"] != slice["addressType"] => {
             place.delete(registry).await?;
-            place.create(registry, slice).await
+            place.create(registry, slice.clone()).await
         }
-        Some(found) => match change_fields(&["endpoints", "ports"])(&found, &slice) {
+        Some(found) => match change_fields(&["endpoints", "ports"])(&found, slice) {
             Some(changed) => place.update(registry, "", changed).await,
             None => Ok(()),
         },
-        None => place.create(registry, slice).await,
+        None => place.create(registry, slice.clone()).await,
     }
+}
+
+/// Slices of ports that no server has any more.
+async fn remove_others(registry: &Registry, slices: &[Value]) -> Result<(), ApiError> {
+    let row = registry.row("discovery.k8s.io", "endpointslices")?;
+    for found in registry.list(&row, NAMESPACE).await? {
+        let ours = object::label(&found, "kubernetes.io/service-name") == Some(NAME);
+        let port = object::name(&found).strip_prefix(NAME).and_then(|rest| rest.strip_prefix('-'));
+        let numbered = port.is_some_and(|port| port.parse::<u16>().is_ok());
+        if ours && numbered && !slices.iter().any(|slice| object::name(slice) == object::name(&found)) {
+            Place::of(registry, "discovery.k8s.io", "endpointslices", &found)?.delete(registry).await?;
+        }
+    }
+    Ok(())
 }
 
 fn service(address: IpAddr, port: u16) -> Value {
@@ -67,26 +109,30 @@ fn service_change(existing: &Value, wanted: &Value) -> Option<Value> {
     Some(object)
 }
 
-fn endpoints(address: &IpAddr, port: u16) -> Value {
+fn endpoints(groups: &BTreeMap<u16, Vec<IpAddr>>) -> Value {
+    let subset = |(port, addresses): (&u16, &Vec<IpAddr>)| {
+        let addresses: Vec<Value> = addresses.iter().map(|address| json!({ "ip": address.to_string() })).collect();
+        json!({ "addresses": addresses, "ports": [{ "name": "https", "port": port, "protocol": "TCP" }] })
+    };
     json!({
         "apiVersion": "v1", "kind": "Endpoints",
         "metadata": {
             "name": NAME, "namespace": NAMESPACE,
             "labels": { "endpointslice.kubernetes.io/skip-mirror": "true" },
         },
-        "subsets": [{
-            "addresses": [{ "ip": address.to_string() }],
-            "ports": [{ "name": "https", "port": port, "protocol": "TCP" }],
-        }],
+        "subsets": groups.iter().map(subset).collect::<Vec<_>>(),
     })
 }
 
-fn slice(address: &IpAddr, port: u16) -> Value {
+fn slice(first: bool, port: u16, addresses: &[IpAddr]) -> Value {
+    let name = if first { NAME.to_owned() } else { format!("{NAME}-{port}") };
+    let ipv4 = addresses.iter().all(IpAddr::is_ipv4);
+    let endpoint = |address: &IpAddr| json!({ "addresses": [address.to_string()], "conditions": { "ready": true } });
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": { "name": NAME, "namespace": NAMESPACE, "labels": { "kubernetes.io/service-name": NAME } },
-        "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
-        "endpoints": [{ "addresses": [address.to_string()], "conditions": { "ready": true } }],
+        "metadata": { "name": name, "namespace": NAMESPACE, "labels": { "kubernetes.io/service-name": NAME } },
+        "addressType": if ipv4 { "IPv4" } else { "IPv6" },
+        "endpoints": addresses.iter().map(endpoint).collect::<Vec<_>>(),
         "ports": [{ "name": "https", "port": port, "protocol": "TCP" }],
     })
 }

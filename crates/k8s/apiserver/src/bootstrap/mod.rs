@@ -9,6 +9,7 @@ mod ensure;
 mod flow;
 mod kubernetes;
 mod roles;
+pub mod servers;
 #[cfg(test)]
 mod tests;
 

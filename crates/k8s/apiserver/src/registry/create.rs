@@ -164,7 +164,7 @@ impl Registry {
                 None => Ok(Placed::Stored(Stored { row: row.clone(), bytes, revision: 0 })),
             };
         }
-        let mut writes = vec![Write::put(key, Expect::Absent, bytes.clone())];
+        let mut writes = vec![self.lasting(row, Write::put(key, Expect::Absent, bytes.clone()))];
         writes.extend(alongside);
         match self.store().commit(writes).await {
             Ok(written) => Ok(Placed::Stored(Stored { row: row.clone(), bytes, revision: written.revision })),

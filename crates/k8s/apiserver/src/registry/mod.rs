@@ -15,8 +15,9 @@ mod rewrite;
 mod update;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use k8s_store::{At, Store};
+use k8s_store::{At, Store, Write};
 use k8s_types::status::ApiError;
 use serde_json::Value;
 
@@ -38,6 +39,9 @@ pub use mirror::Mirror;
 pub use owned::Owner;
 pub use update::{Change, Missing};
 
+/// How long events live.
+const EVENTS: Duration = Duration::from_secs(3600);
+
 /// Every object of the cluster, a cheap handle.
 #[derive(Clone)]
 pub struct Registry {
@@ -50,13 +54,21 @@ struct Inner {
     allocator: Allocator,
     turns: Turns,
     access: OnceLock<Access>,
+    event_ttl: OnceLock<Duration>,
 }
 
 impl Registry {
     /// The registry over a store.
     pub fn new(store: Store, catalog: Catalog, allocator: Allocator) -> Registry {
         Registry {
-            inner: Arc::new(Inner { store, catalog, allocator, turns: Turns::default(), access: OnceLock::new() }),
+            inner: Arc::new(Inner {
+                store,
+                catalog,
+                allocator,
+                turns: Turns::default(),
+                access: OnceLock::new(),
+                event_ttl: OnceLock::new(),
+            }),
         }
     }
 
@@ -88,6 +100,19 @@ impl Registry {
     /// Tells the registry its access control, once.
     pub fn set_access(&self, access: Access) {
         let _ = self.inner.access.set(access);
+    }
+
+    /// Says how long events live, once; an hour otherwise.
+    pub fn set_event_ttl(&self, ttl: Duration) {
+        let _ = self.inner.event_ttl.set(ttl);
+    }
+
+    /// A write of an object, gone by itself after a while if it is an event.
+    fn lasting(&self, row: &Row, write: Write) -> Write {
+        if row.is("", "events") || row.is("events.k8s.io", "events") {
+            return write.expiring(self.inner.event_ttl.get().copied().unwrap_or(EVENTS));
+        }
+        write
     }
 
     /// The row of a group's resource in the version it is stored in. The core group is the empty string.

@@ -31,7 +31,7 @@ impl Registry {
             if bytes == entry.value || call.dry_run == DryRun::All {
                 return Ok(Stored { row: row.clone(), bytes, revision: entry.revision });
             }
-            let write = Write::put(&*key, Expect::Revision(entry.revision), bytes.clone());
+            let write = self.lasting(row, Write::put(&*key, Expect::Revision(entry.revision), bytes.clone()));
             match self.store().write(write).await {
                 Ok(written) => return Ok(Stored { row: row.clone(), bytes, revision: written.revision }),
                 Err(WriteError::Conflict { .. }) => {}

@@ -259,7 +259,7 @@ impl Registry {
         let write = if ends(row, new, old) {
             Write::delete(&*entry.key, expect)
         } else {
-            let write = Write::put(&*entry.key, expect, bytes.clone());
+            let write = self.lasting(row, Write::put(&*entry.key, expect, bytes.clone()));
             // renewed every few seconds, and worth nothing after a crash
             if row.is("coordination.k8s.io", "leases") { write.relaxed() } else { write }
         };

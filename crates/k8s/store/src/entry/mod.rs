@@ -4,6 +4,7 @@ pub mod error;
 
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// A key, shared between the index and the events that name it.
 pub type Key = Arc<str>;
@@ -16,6 +17,8 @@ pub struct Entry {
     pub created: u64,
     /// The revision of this value.
     pub revision: u64,
+    /// When it goes by itself, in seconds since 1970; 0: never. On etcd always 0: there etcd looks after it.
+    pub expires: u32,
     pub value: Bytes,
 }
 
@@ -24,6 +27,8 @@ pub struct Entry {
 pub struct Previous {
     pub created: u64,
     pub revision: u64,
+    /// As in [`Entry`].
+    pub expires: u32,
     pub value: Bytes,
 }
 
@@ -125,19 +130,30 @@ pub struct Write {
     pub expect: Expect,
     pub op: Op,
     pub durability: Durability,
+    /// What is put goes by itself after this time, some seconds later at most; none: it stays. The next put says it anew.
+    pub lives: Option<Duration>,
 }
 
 impl Write {
     pub fn put(key: impl Into<String>, expect: Expect, value: impl Into<Bytes>) -> Write {
-        Write { key: key.into(), expect, op: Op::Put(value.into()), durability: Durability::Synced }
+        Write::new(key, expect, Op::Put(value.into()))
     }
 
     pub fn delete(key: impl Into<String>, expect: Expect) -> Write {
-        Write { key: key.into(), expect, op: Op::Delete, durability: Durability::Synced }
+        Write::new(key, expect, Op::Delete)
     }
 
     pub fn check(key: impl Into<String>, expect: Expect) -> Write {
-        Write { key: key.into(), expect, op: Op::Check, durability: Durability::Synced }
+        Write::new(key, expect, Op::Check)
+    }
+
+    fn new(key: impl Into<String>, expect: Expect, op: Op) -> Write {
+        Write { key: key.into(), expect, op, durability: Durability::Synced, lives: None }
+    }
+
+    /// The same, gone by itself after a while.
+    pub fn expiring(self, after: Duration) -> Write {
+        Write { lives: Some(after), ..self }
     }
 
     /// The same, durable a little later; a transaction is relaxed if all its writes are.
@@ -157,7 +173,7 @@ pub struct Committed {
 
 impl Previous {
     pub(crate) fn entry(&self, key: Key) -> Entry {
-        Entry { key, created: self.created, revision: self.revision, value: self.value.clone() }
+        Entry { key, created: self.created, revision: self.revision, expires: self.expires, value: self.value.clone() }
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn load(client: &Client) -> Result<(BTreeMap<Key, Previous>, u6
             if let Some(key) = client.ours(&kv.key) {
                 let value = Bytes::copy_from_slice(&kv.value);
                 let (created, revision) = (kv.create_revision as u64, kv.mod_revision as u64);
-                map.insert(Key::from(key), Previous { created, revision, value });
+                map.insert(Key::from(key), Previous { created, revision, expires: 0, value });
             }
         }
         match last.filter(|_| page.more) {
@@ -143,7 +143,7 @@ impl Feed {
             let key = Key::from(self.client.ours(&kv.key)?);
             // on its own: it is a part of the whole message
             let value = (!deleted).then(|| Bytes::copy_from_slice(&kv.value));
-            Some(Change { revision: kv.mod_revision as u64, key, value })
+            Some(Change { revision: kv.mod_revision as u64, key, value, expires: 0 })
         });
         self.index.apply(changes.collect(), last);
         Ok(())

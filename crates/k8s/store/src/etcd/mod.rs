@@ -1,6 +1,7 @@
 //! The other backend: a real etcd, which several servers may share.
 //!
 //! - [`feed`]: loads what is there, then follows etcd's watch and applies it to the index
+//! - [`leases`]: etcd's, for what goes by itself
 //! - [`transaction`]: a transaction in etcd's terms, and its answer in ours
 //!
 //! The index is a cache. A read of the latest state asks etcd for its revision, which etcd answers only with the assent
@@ -9,6 +10,7 @@
 //! the fence, is written: what comes before it in the watch is everything before it.
 
 mod feed;
+mod leases;
 mod transaction;
 
 use crate::entry::error::{ReadError, WriteError};
@@ -17,6 +19,7 @@ use crate::index::{Index, Limits};
 use crate::log::{OpenError, Options};
 use bytes::Bytes;
 use feed::Feed;
+use leases::Leases;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -88,6 +91,7 @@ pub(crate) struct Etcd {
     index: Arc<Index>,
     client: Client,
     fence: tokio::sync::Mutex<()>,
+    leases: Leases,
     failure: Arc<Mutex<Option<String>>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -112,16 +116,33 @@ impl Etcd {
         let feed = Feed { index: index.clone(), client: client.clone(), failure: failure.clone() };
         let tasks = vec![tokio::spawn(feed.run()), tokio::spawn(compact_often(index.clone(), client.clone()))];
         let fence = tokio::sync::Mutex::new(());
-        Ok((index.clone(), Etcd { index, client, fence, failure, tasks }))
+        let leases = Leases::default();
+        Ok((index.clone(), Etcd { index, client, fence, leases, failure, tasks }))
     }
 
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<Committed, WriteError> {
-        let (committed, changed) = transaction::run(&self.client, &self.index, writes).await?;
+        let (committed, changed) = self.run(writes).await?;
         if changed {
             // it is safe already; whoever reads here next should find it
             self.index.reaches(committed.revision, WAIT).await;
         }
         Ok(committed)
+    }
+
+    async fn run(&self, writes: Vec<Write>) -> Result<(Committed, bool), WriteError> {
+        // As long as the longest: one transaction, one lease.
+        let Some(lives) = writes.iter().filter_map(|write| write.lives).max() else {
+            return transaction::run(&self.client, &self.index, writes, 0).await;
+        };
+        let lease = self.leases.of(&self.client, lives).await?;
+        match transaction::run(&self.client, &self.index, writes.clone(), lease).await {
+            Err(WriteError::Unavailable { why, .. }) if why.contains("requested lease not found") => {
+                self.leases.forget().await;
+                let lease = self.leases.of(&self.client, lives).await?;
+                transaction::run(&self.client, &self.index, writes, lease).await
+            }
+            done => done,
+        }
     }
 
     /// The latest revision of etcd, once the index is as new.

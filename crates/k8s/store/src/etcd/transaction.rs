@@ -9,11 +9,22 @@ use bytes::Bytes;
 use tonic::{Code, Status};
 
 /// Carries a transaction out; also tells whether it changed anything.
-pub(super) async fn run(client: &Client, index: &Index, writes: Vec<Write>) -> Result<(Committed, bool), WriteError> {
+///
+/// `lease`: of what goes by itself; 0: there is nothing of the kind.
+pub(super) async fn run(
+    client: &Client,
+    index: &Index,
+    writes: Vec<Write>,
+    lease: i64,
+) -> Result<(Committed, bool), WriteError> {
     let known: Vec<Option<Previous>> = writes.iter().map(|write| known(index, write)).collect();
     let request = api::TxnRequest {
         compare: writes.iter().filter_map(|write| compare(client, write)).collect(),
-        success: writes.iter().zip(&known).map(|(write, known)| operation(client, write, known.is_none())).collect(),
+        success: writes
+            .iter()
+            .zip(&known)
+            .map(|(write, known)| operation(client, write, known.is_none(), lease))
+            .collect(),
         failure: writes.iter().map(|write| look(client, write, false)).collect(),
     };
     let response = timely(client.kv().txn(request)).await.map_err(|status| refused(&writes, status))?;
@@ -53,11 +64,14 @@ fn compare(client: &Client, write: &Write) -> Option<api::Compare> {
 }
 
 /// What the write does; `ask` for what it finds.
-fn operation(client: &Client, write: &Write, ask: bool) -> api::RequestOp {
+fn operation(client: &Client, write: &Write, ask: bool, lease: i64) -> api::RequestOp {
     let prev_kv = ask && write.expect != Expect::Absent;
     let key = client.key(&write.key);
+    let lease = if write.lives.is_some() { lease } else { 0 };
     let request = match &write.op {
-        Op::Put(value) => request_op::Request::RequestPut(api::PutRequest { key, value: value.clone(), prev_kv }),
+        Op::Put(value) => {
+            request_op::Request::RequestPut(api::PutRequest { key, value: value.clone(), lease, prev_kv })
+        }
         Op::Delete => request_op::Request::RequestDeleteRange(api::DeleteRangeRequest { key, prev_kv }),
         Op::Check => return look(client, write, !ask),
     };
@@ -76,7 +90,8 @@ fn found(response: api::ResponseOp) -> Option<Previous> {
         response_op::Response::ResponseDeleteRange(deleted) => deleted.prev_kvs.into_iter().next()?,
     };
     let value = Bytes::copy_from_slice(&kv.value);
-    Some(Previous { created: kv.create_revision as u64, revision: kv.mod_revision as u64, value })
+    let (created, revision) = (kv.create_revision as u64, kv.mod_revision as u64);
+    Some(Previous { created, revision, expires: 0, value })
 }
 
 fn conflict(writes: &[Write], found: Vec<Option<Previous>>, revision: u64) -> WriteError {

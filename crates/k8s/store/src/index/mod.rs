@@ -48,6 +48,8 @@ pub(crate) struct Change {
     pub(crate) revision: u64,
     pub(crate) key: Key,
     pub(crate) value: Option<Bytes>,
+    /// Of a value: when it goes by itself, in seconds since 1970; 0: never.
+    pub(crate) expires: u32,
 }
 
 impl Index {
@@ -149,6 +151,11 @@ impl State {
         self.map.get_key_value(key)
     }
 
+    /// What goes by itself, and when.
+    pub(crate) fn expiring(&self) -> impl Iterator<Item = (u32, Key)> {
+        self.map.iter().filter(|(_, item)| item.expires > 0).map(|(key, item)| (item.expires, key.clone()))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }
@@ -178,9 +185,9 @@ impl State {
 
     /// Changes the map, and tells what happened; nothing, if what is to be deleted is not there.
     fn change(&mut self, change: Change) -> Option<Arc<Event>> {
-        let Change { revision, key, value } = change;
+        let Change { revision, key, value, expires } = change;
         let (key, previous) = match &value {
-            Some(value) => self.put(key, revision, value.clone()),
+            Some(value) => self.put(key, Previous { created: revision, revision, expires, value: value.clone() }),
             None => self.map.remove_entry(&key).map(|(key, old)| (key, Some(old)))?,
         };
         if let Some(old) = &previous {
@@ -195,10 +202,10 @@ impl State {
     }
 
     /// Puts a value, and keeps the key that is there already.
-    fn put(&mut self, key: Key, revision: u64, value: Bytes) -> (Key, Option<Previous>) {
+    fn put(&mut self, key: Key, item: Previous) -> (Key, Option<Previous>) {
         let known = self.map.get_key_value(&key).map(|(key, item)| (key.clone(), item.created));
-        let (key, created) = known.unwrap_or((key, revision));
-        let old = self.map.insert(key.clone(), Previous { created, revision, value });
+        let (key, created) = known.unwrap_or((key, item.created));
+        let old = self.map.insert(key.clone(), Previous { created, ..item });
         (key, old)
     }
 }

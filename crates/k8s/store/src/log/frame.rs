@@ -7,7 +7,8 @@
 //! 12  zeros
 //! 16  the frame's number, one more than the one before
 //! 24  the revision up to which revisions may have been given out
-//! 32  changes: revision (8), kind (1: put, 0: delete), length of key (2), length of value (4), key, value
+//! 32  changes: revision (8), kind (1: put, 0: delete, 2: put of what goes by itself), length of key (2), length of value (4),
+//!     of kind 2 when that is, in seconds since 1970 (4), key, value
 //!     zeros up to a multiple of 8
 //! ```
 //! All numbers are little-endian.
@@ -19,6 +20,9 @@ use bytes::Bytes;
 pub(crate) const HEADER: usize = 32;
 const MAGIC: [u8; 4] = *b"SMPF";
 const CHANGE: usize = 15;
+const DELETE: u8 = 0;
+const PUT: u8 = 1;
+const PUT_EXPIRING: u8 = 2;
 /// No frame is longer.
 const LIMIT: usize = 1 << 30;
 
@@ -65,9 +69,16 @@ impl Encoder {
     pub(crate) fn push(&mut self, change: &Change) {
         let value = change.value.as_ref();
         self.buffer.extend_from_slice(&change.revision.to_le_bytes());
-        self.buffer.push(value.is_some() as u8);
+        self.buffer.push(match value {
+            None => DELETE,
+            Some(_) if change.expires == 0 => PUT,
+            Some(_) => PUT_EXPIRING,
+        });
         self.buffer.extend_from_slice(&(change.key.len() as u16).to_le_bytes());
         self.buffer.extend_from_slice(&(value.map_or(0, Bytes::len) as u32).to_le_bytes());
+        if value.is_some() && change.expires > 0 {
+            self.buffer.extend_from_slice(&change.expires.to_le_bytes());
+        }
         self.buffer.extend_from_slice(change.key.as_bytes());
         self.buffer.extend_from_slice(value.map_or(&[], |value| value));
     }
@@ -124,14 +135,22 @@ pub(crate) fn read(bytes: &[u8], seed: u32) -> Result<Frame, &'static str> {
         let (head, tail) = rest.split_at(CHANGE);
         let key_len = u16::from_le_bytes([head[9], head[10]]) as usize;
         let value_len = u32::from_le_bytes([head[11], head[12], head[13], head[14]]) as usize;
+        let (expires, tail) = match head[8] {
+            DELETE | PUT => (0, tail),
+            PUT_EXPIRING => {
+                let (time, tail) = tail.split_first_chunk::<4>().ok_or("a change is cut off")?;
+                (u32::from_le_bytes(*time), tail)
+            }
+            _ => return Err("a change is of a kind that is not known"),
+        };
         if tail.len() < key_len + value_len {
             return Err("a change is cut off");
         }
         let (key, tail) = tail.split_at(key_len);
         let (value, tail) = tail.split_at(value_len);
         let key = std::str::from_utf8(key).map_err(|_| "a key is not text")?;
-        let value = (head[8] == 1).then(|| Bytes::copy_from_slice(value));
-        changes.push(Change { revision: u64_at(head, 0), key: Key::from(key), value });
+        let value = (head[8] != DELETE).then(|| Bytes::copy_from_slice(value));
+        changes.push(Change { revision: u64_at(head, 0), key: Key::from(key), value, expires });
         rest = tail;
     }
     Ok(Frame { number, reserved, changes, size: (HEADER + payload.len()).next_multiple_of(8) })

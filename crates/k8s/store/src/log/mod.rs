@@ -3,11 +3,13 @@
 //! - [`writer`]: the thread; decides, groups, answers
 //! - [`journal`]: the end of the log on disk, segments and snapshots coming and going
 //! - [`recover`]: reading a directory at the start, and whether a flaw is a torn end or damage
+//! - [`expiry`]: what goes by itself
 //! - [`segment`], [`frame`], [`snapshot`]: the formats
 //! - [`files`]: the file operations, behind a trait
 //!
 //! Only the writer changes anything; the threads beside it make the next segment and write snapshots.
 
+mod expiry;
 pub(crate) mod files;
 mod frame;
 mod journal;

@@ -6,7 +6,8 @@
 //! 56  zeros
 //! 60  CRC-32 of the above
 //! 64  blocks: length (4), CRC-32 (4) begun with that of the block before (the first with the header's), and the
-//!     entries: length of key (2), length of value (4), created (8), revision (8), key, value
+//!     entries: length of key (2), length of value (4; its highest bit: it goes by itself), created (8), revision (8), if so when
+//!     that is, in seconds since 1970 (4), key, value
 //! ... the last block: length 0, CRC-32, number of entries (8)
 //! ```
 
@@ -22,6 +23,8 @@ use std::io::{self, Read, Write};
 const MAGIC: &[u8; 8] = b"sampansn";
 const HEADER: usize = 64;
 const ENTRY: usize = 22;
+/// Set in a value's length when the entry goes by itself.
+const EXPIRING: u32 = 1 << 31;
 /// A block is closed when it is this long.
 const BLOCK: usize = 1 << 20;
 /// No block is longer: one entry more than the above.
@@ -112,9 +115,13 @@ impl Writer<'_> {
 
     fn push(&mut self, entry: &Entry) -> io::Result<()> {
         self.block.extend_from_slice(&(entry.key.len() as u16).to_le_bytes());
-        self.block.extend_from_slice(&(entry.value.len() as u32).to_le_bytes());
+        let flag = if entry.expires > 0 { EXPIRING } else { 0 };
+        self.block.extend_from_slice(&(entry.value.len() as u32 | flag).to_le_bytes());
         self.block.extend_from_slice(&entry.created.to_le_bytes());
         self.block.extend_from_slice(&entry.revision.to_le_bytes());
+        if entry.expires > 0 {
+            self.block.extend_from_slice(&entry.expires.to_le_bytes());
+        }
         self.block.extend_from_slice(entry.key.as_bytes());
         self.block.extend_from_slice(&entry.value);
         self.size.entries += 1;
@@ -181,12 +188,21 @@ fn entries(mut block: &[u8], map: &mut BTreeMap<Key, Previous>) -> Result<(), &'
     while !block.is_empty() {
         let (head, rest) = block.split_at_checked(ENTRY).ok_or("an entry is cut off")?;
         let key_len = u16::from_le_bytes([head[0], head[1]]) as usize;
-        let value_len = u32::from_le_bytes([head[2], head[3], head[4], head[5]]) as usize;
+        let value_len = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
+        let (expires, rest) = match value_len & EXPIRING {
+            0 => (0, rest),
+            _ => rest
+                .split_first_chunk::<4>()
+                .map(|(time, rest)| (u32::from_le_bytes(*time), rest))
+                .ok_or("an entry is cut off")?,
+        };
+        let value_len = (value_len & !EXPIRING) as usize;
         let (key, rest) = rest.split_at_checked(key_len).ok_or("an entry is cut off")?;
         let (value, rest) = rest.split_at_checked(value_len).ok_or("an entry is cut off")?;
         let key = std::str::from_utf8(key).map_err(|_| "a key is not text")?;
         let value = Bytes::copy_from_slice(value);
-        map.insert(Key::from(key), Previous { created: u64_at(head, 6), revision: u64_at(head, 14), value });
+        let (created, revision) = (u64_at(head, 6), u64_at(head, 14));
+        map.insert(Key::from(key), Previous { created, revision, expires, value });
         block = rest;
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! revision they may go.
 
 use super::Options;
+use super::expiry::{self, Expiry};
 use super::frame::Encoder;
 use super::journal::{Failure, Journal};
 use crate::entry::error::WriteError;
@@ -64,6 +65,7 @@ pub(super) struct Writer {
     /// There have been relaxed writes.
     relaxed: bool,
     broken: Option<String>,
+    expiry: Expiry,
 }
 
 /// Transactions that become durable together.
@@ -134,13 +136,14 @@ impl Inbox {
 
 impl Writer {
     pub(super) fn new(index: Arc<Index>, inbox: Arc<Inbox>, journal: Option<Journal>, options: Options) -> Writer {
-        let frame = Encoder::new();
-        Writer { index, inbox, options, journal, frame, due: None, relaxed: false, broken: None }
+        let (frame, expiry) = (Encoder::new(), Expiry::of(&index));
+        Writer { index, inbox, options, journal, frame, due: None, relaxed: false, broken: None, expiry }
     }
 
     pub(super) fn run(mut self) {
         loop {
-            match self.inbox.wait(self.due) {
+            let due = self.due.into_iter().chain(self.expiry.due()).min();
+            match self.inbox.wait(due) {
                 Work::Requests(requests) => {
                     let mut requests = VecDeque::from(requests);
                     while !requests.is_empty() {
@@ -148,7 +151,8 @@ impl Writer {
                     }
                 }
                 Work::Due => {
-                    if self.flush().is_err() {
+                    self.expire();
+                    if self.due.is_some_and(|due| due <= Instant::now()) && self.flush().is_err() {
                         self.due = Some(Instant::now() + self.options.relaxed_delay);
                     }
                 }
@@ -161,6 +165,17 @@ impl Writer {
             // an orderly end leaves no gap in the revisions
             let _told = self.flush();
         }
+    }
+
+    /// Deletes what goes by itself now.
+    fn expire(&mut self) {
+        let due = self.expiry.deletions(&self.index).into_iter();
+        let mut requests: VecDeque<Request> =
+            due.map(|writes| Request { writes, answer: oneshot::channel().0 }).collect();
+        while !requests.is_empty() {
+            self.group(&mut requests);
+        }
+        self.expiry.settle(&self.index);
     }
 
     /// Takes transactions as long as one frame holds them, and carries them out.
@@ -242,6 +257,7 @@ impl Writer {
         }
         let revision = group.revision + 1;
         for (write, held) in writes.into_iter().zip(&previous) {
+            let expires = write.lives.map_or(0, expiry::after);
             let synced = write.durability == Durability::Synced;
             group.synced |= synced;
             let value = match write.op {
@@ -253,9 +269,10 @@ impl Writer {
             group.revision = revision;
             let key = Key::from(write.key);
             let created = held.as_ref().map_or(revision, |held| held.created);
-            let item = value.clone().map(|value| Previous { created, revision, value });
+            let item = value.clone().map(|value| Previous { created, revision, expires, value });
             group.ahead.insert(key.clone(), item);
-            let change = Change { revision, key, value };
+            self.expiry.note(expires, &key);
+            let change = Change { revision, key, value, expires };
             if self.journal.is_some() {
                 self.frame.push(&change);
             }

@@ -15,7 +15,36 @@ pub async fn all<F: Future<Output = Store>>(make: impl Fn() -> F) {
     pages_are_of_one_revision(&make().await).await;
     watches_see_everything_once(&make().await).await;
     compaction_is_told(&make().await).await;
+    what_has_a_time_goes_by_itself(&make().await).await;
     history::check(&[make().await], 6, 120).await;
+}
+
+/// The times are as short as etcd takes them.
+async fn what_has_a_time_goes_by_itself(store: &Store) {
+    let time = Duration::from_secs(2);
+    let put = |key: &str| Write::put(key, Expect::Any, "1");
+    let stays = store.write(put("stays")).await.unwrap();
+    let made = store.write(put("goes").expiring(time)).await.unwrap();
+    store.write(put("stays-after-all").expiring(time)).await.unwrap();
+    store.write(put("stays-after-all")).await.unwrap();
+    let both = vec![put("goes-too").expiring(time), put("stays-too")];
+    store.commit(both).await.unwrap();
+    let mut watcher = store.watch("goes", made.revision).unwrap();
+    let mut gone = Vec::new();
+    while gone.len() < 2 {
+        let event = next(&mut watcher).await;
+        if event.value.is_none() {
+            assert_eq!(event.previous.as_ref().map(|old| &old.value[..]), Some(&b"1"[..]));
+            gone.push(event.key.to_string());
+        }
+    }
+    gone.sort();
+    assert_eq!(gone, ["goes", "goes-too"]);
+    assert_eq!(value(store, "goes").await, None);
+    for key in ["stays", "stays-after-all", "stays-too"] {
+        assert!(value(store, key).await.is_some(), "{key}");
+    }
+    assert_eq!(store.get("stays", At::Latest).await.unwrap().entry.map(|it| it.revision), Some(stays.revision));
 }
 
 async fn value(store: &Store, key: &str) -> Option<Vec<u8>> {
