@@ -9,6 +9,7 @@
 //! - [`quota`]: what the objects of a namespace use
 //! - [`replication`]: the pods of replica sets and replication controllers
 //! - [`deployment`]: replica sets by template, one after the other
+//! - [`statefulset`], [`daemonset`]: pods with names and claims, pods for every node; [`revisions`]: what their templates were
 //! - [`owned`], [`pods`], [`hash`]: what those who make pods share: adoption, expectations, batches
 //! - [`service_account`], [`root_ca`], [`bootstrap_token`]: what every namespace has, and what expires
 //! - [`node`]: the life of nodes: addresses for their pods, health, taints, and pods leaving
@@ -16,6 +17,7 @@
 //! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
 
 pub mod bootstrap_token;
+pub mod daemonset;
 pub mod deployment;
 pub mod gc;
 pub mod hash;
@@ -26,11 +28,13 @@ pub mod pods;
 pub mod quota;
 pub mod replication;
 pub mod resources;
+pub mod revisions;
 pub mod root_ca;
 pub mod service_account;
+pub mod statefulset;
 
 use k8s_client::Informers;
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use owned::Owned;
 use tokio::task::JoinSet;
@@ -61,7 +65,10 @@ fn workloads(tasks: &mut JoinSet<()>, informers: &Informers) {
     let sets = Owned::<ReplicaSet>::new(informers.get());
     tasks.spawn(replication::run::<ReplicaSet>(informers.clone(), pods.clone(), sets.clone()));
     tasks.spawn(replication::run::<ReplicationController>(informers.clone(), pods.clone(), sets.clone()));
-    tasks.spawn(deployment::run(informers.clone(), sets, pods));
+    tasks.spawn(deployment::run(informers.clone(), sets, pods.clone()));
+    let revisions = Owned::<ControllerRevision>::new(informers.get());
+    tasks.spawn(statefulset::run(informers.clone(), pods.clone(), revisions.clone()));
+    tasks.spawn(daemonset::run(informers.clone(), pods, revisions));
 }
 
 impl Controllers {

@@ -147,6 +147,16 @@ impl Cluster {
         self.status::<Pod>(pod, running()["status"].clone()).await;
     }
 
+    /// The pod's only container has ended.
+    pub async fn end(&self, pod: &str, code: i32) {
+        let phase = if code == 0 { "Succeeded" } else { "Failed" };
+        let ended = json!({"terminated": {"exitCode": code, "finishedAt": jiff::Timestamp::now().to_string()}});
+        let status =
+            json!({"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": ended});
+        let ready = json!([{"type": "Ready", "status": "False"}]);
+        self.status::<Pod>(pod, json!({"phase": phase, "conditions": ready, "containerStatuses": [status]})).await;
+    }
+
     /// Waits for an event of this reason about an object of this name.
     pub async fn event(&self, about: &str, reason: &str) {
         eventually(&format!("event {reason} of {about}"), async || {
