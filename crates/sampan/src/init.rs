@@ -1,4 +1,5 @@
-//! `docker-init`: process 1 of a container that starts one command, passes signals on to it and reaps whatever is left to it.
+//! `docker-init`: process 1 of a container that starts one command, passes signals on to it and reaps whatever is left to it;
+//! with `--pause`, process 1 of a pod that only reaps.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -13,6 +14,9 @@ pub fn main(args: &[OsString]) -> ExitCode {
         Some(dashes) if dashes == "--" => &args[1..],
         _ => args,
     };
+    if command.first().is_some_and(|word| word == "--pause") {
+        return pause();
+    }
     let Some((program, rest)) = command.split_first() else {
         eprintln!("docker-init: no command given");
         return ExitCode::from(1);
@@ -27,6 +31,23 @@ pub fn main(args: &[OsString]) -> ExitCode {
         Err(e) => {
             eprintln!("docker-init: exec {}: {e}", program.display());
             ExitCode::from(if e.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+        }
+    }
+}
+
+/// Reaps until it is told to end.
+fn pause() -> ExitCode {
+    if let Err(e) = sys::signals::block_all() {
+        eprintln!("docker-init: cannot block signals: {e}");
+        return ExitCode::from(1);
+    }
+    loop {
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+        let ends = [Signal::TERM.as_raw(), Signal::INT.as_raw()];
+        match sys::signals::wait(Duration::from_secs(3600)) {
+            Ok(Some(signal)) if ends.contains(&signal.number) => return ExitCode::SUCCESS,
+            Ok(_) => {}
+            Err(_) => return ExitCode::from(1),
         }
     }
 }

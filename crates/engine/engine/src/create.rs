@@ -19,6 +19,7 @@ use crate::model::host::HostConfig;
 use crate::model::mode::{IpcMode, NetworkMode, PidMode, UtsMode};
 use crate::model::mount::MountKind;
 use crate::model::network::EndpointView;
+use crate::model::pod::Member;
 use crate::record::Record;
 use crate::{Engine, names, validate};
 
@@ -31,6 +32,9 @@ impl Engine {
             blocking(move || plan(&inner, spec)).await?
         };
         let id = record.id.clone();
+        if record.pod.is_some() {
+            self.note_use(&record.image);
+        }
         let outcome = finish(&inner, record).await;
         if outcome.is_err() {
             let inner = inner.clone();
@@ -53,7 +57,11 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(Record, Vec<String>)>
     if let Some(name) = &spec.name {
         names::check(name)?;
     }
-    let image = inner.store.resolve(&spec.config.image).map_err(|error| missing_image(error, &spec.config.image))?;
+    let wanted = match &spec.pod {
+        Some(member) if !member.image.is_empty() => &member.image,
+        _ => &spec.config.image,
+    };
+    let image = inner.store.resolve(wanted).map_err(|error| missing_image(error, wanted))?;
     let platform = check_platform(&image, spec.platform.as_deref())?;
     spec.config = merge::merge(spec.config, &image.config.config)?;
     let args = merge::command(&spec.config)?;
@@ -63,12 +71,12 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(Record, Vec<String>)>
             spec.host.log.options.clone_from(&inner.config.log.options);
         }
     }
-    let mut warnings = validate::container(&spec.config, &mut spec.host, &inner.facts)?;
+    let mut warnings = validate::container(&spec.config, &mut spec.host, &inner.facts, purpose(&spec.pod))?;
     warnings.extend(platform);
     if spec.host.shm_size == 0 {
         spec.host.shm_size = inner.config.default_shm_size;
     }
-    resolve_containers(inner, &mut spec.host)?;
+    resolve_containers(inner, &mut spec)?;
     let size = storage_size(&spec.host)?;
     let planned = mounts::plan(&spec, |from| Ok(inner.containers.find(from)?.record().mounts.clone()))?;
     let networks = networks(inner, &spec)?;
@@ -102,6 +110,7 @@ fn plan(inner: &Inner, mut spec: ContainerSpec) -> Result<(Record, Vec<String>)>
         mounts,
         networks,
         sandbox: String::new(),
+        pod: spec.pod,
         state: State::Created(Ended::default()),
         restarts: 0,
         waited: std::time::Duration::ZERO,
@@ -164,20 +173,34 @@ fn check_platform(image: &Image, asked: Option<&str>) -> Result<Option<String>> 
     }
 }
 
+fn purpose(member: &Option<Member>) -> validate::Purpose {
+    match member {
+        Some(_) => validate::Purpose::Pod,
+        None => validate::Purpose::Create,
+    }
+}
+
 /// Names of other containers become ids, so that they survive a rename.
-fn resolve_containers(inner: &Inner, host: &mut HostConfig) -> Result<()> {
+fn resolve_containers(inner: &Inner, spec: &mut ContainerSpec) -> Result<()> {
+    let host = &mut spec.host;
     // Not "not found": a client would take that for the image and pull it.
     let id = |namespace: &str, name: &str| match inner.containers.find(name) {
         Ok(found) => Ok(found.id.clone()),
         Err(error) => Err(Error::invalid(format!("joining {namespace} namespace of container: {}", error.message()))),
     };
-    if let NetworkMode::Container(name) = &host.network_mode {
+    if let Some(member) = &spec.pod {
+        inner.sandboxes.find(&member.sandbox)?;
+    } else if let NetworkMode::Container(name) = &host.network_mode {
         host.network_mode = NetworkMode::Container(id("network", name)?);
     }
-    if let IpcMode::Container(name) = &host.ipc {
+    if let IpcMode::Container(name) = &host.ipc
+        && spec.pod.is_none()
+    {
         host.ipc = IpcMode::Container(id("IPC", name)?);
     }
-    if let PidMode::Container(name) = &host.pid {
+    if let PidMode::Container(name) = &host.pid
+        && spec.pod.as_ref().is_none_or(|member| member.sandbox != *name)
+    {
         host.pid = PidMode::Container(id("PID", name)?);
     }
     Ok(())
@@ -199,7 +222,7 @@ fn storage_size(host: &HostConfig) -> Result<Option<u64>> {
 fn networks(inner: &Inner, spec: &ContainerSpec) -> Result<BTreeMap<String, EndpointView>> {
     let mut networks = BTreeMap::new();
     let main = match &spec.host.network_mode {
-        _ if spec.config.network_disabled => return Ok(networks),
+        _ if spec.config.network_disabled || spec.pod.is_some() => return Ok(networks),
         NetworkMode::Container(_) => {
             if !spec.networks.is_empty() {
                 return Err(Error::invalid(

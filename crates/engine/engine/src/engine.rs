@@ -1,7 +1,7 @@
 //! The handle on everything.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -13,8 +13,10 @@ use crate::error::{Error, Kind, Result};
 use crate::events::Events;
 use crate::exec::Entry;
 use crate::facts::Facts;
+use crate::images::PodImage;
 use crate::journal::Journal;
 use crate::model::event::{Event, EventKind};
+use crate::pod::Sandboxes;
 use crate::record::{Folder, Record};
 use crate::settings::EngineConfig;
 
@@ -39,6 +41,9 @@ pub(crate) struct Inner {
     pub supervisor: supervisor::Client,
     pub events: Events,
     pub containers: Containers,
+    pub sandboxes: Sandboxes,
+    /// Images that were pulled for pods, by id.
+    pub pod_images: Mutex<HashMap<String, PodImage>>,
     /// Processes started in containers, by id.
     pub execs: Arc<Mutex<HashMap<String, Arc<Entry>>>>,
     /// Text of `--seccomp-profile`.
@@ -52,11 +57,24 @@ impl Inner {
 
     /// Path of a container's control group beneath the mounts.
     pub fn cgroup(&self, record: &Record) -> String {
+        if let Some(member) = &record.pod
+            && let Some(sandbox) = self.sandboxes.get(&member.sandbox)
+        {
+            return format!("{}/{}", self.sandbox_cgroup(&member.sandbox, &sandbox.record().spec), record.id);
+        }
         let parent = match (record.host.resources.cgroup_parent.as_str(), self.config.cgroup_parent.as_str()) {
             ("", "") => return format!("/sampan/{}/{}", self.instance, record.id),
             ("", parent) | (parent, _) => parent,
         };
         format!("/{}/{}", parent.trim_matches('/'), record.id)
+    }
+
+    /// Where a container's log is.
+    pub fn log_path(&self, record: &Record) -> PathBuf {
+        match &record.pod {
+            Some(member) => member.log.clone(),
+            None => self.folder(&record.id).log(&record.id),
+        }
     }
 
     /// Tells an event of a container, with its labels, name and image.

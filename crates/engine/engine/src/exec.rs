@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use supervisor::{ExecRequest, Io, ProcessKey, Streams, WindowSize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::attach::{DetachKeys, connect};
 use crate::compose::document::{self, ExecProcess};
@@ -25,11 +25,17 @@ const REMEMBERED: Duration = Duration::from_secs(300);
 /// A process in the table.
 pub struct Entry {
     exec: Mutex<Exec>,
+    /// Its exit code, once it has ended.
+    ended: watch::Sender<Option<i32>>,
 }
 
 impl Entry {
     pub fn exec(&self) -> MutexGuard<'_, Exec> {
         self.exec.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, code: i32) {
+        self.ended.send_replace(Some(code));
     }
 }
 
@@ -49,6 +55,7 @@ impl Inner {
             exec.state = ExecState::Exited { pid, code };
             exec.container.clone()
         };
+        entry.end(code);
         if let Some(handle) = self.containers.get(&container) {
             let more = [("execID", id.to_owned()), ("exitCode", code.to_string())];
             self.tell(&handle.record(), "exec_die", &more);
@@ -72,7 +79,9 @@ impl Inner {
         for entry in execs.values() {
             let mut exec = entry.exec();
             if let (true, ExecState::Running { pid }) = (exec.container == container, exec.state) {
-                exec.state = ExecState::Exited { pid, code: 128 + crate::signals::KILL };
+                let code = 128 + crate::signals::KILL;
+                exec.state = ExecState::Exited { pid, code };
+                entry.end(code);
             }
         }
     }
@@ -120,7 +129,7 @@ impl Engine {
         let id = names::random_id()?;
         let action = format!("exec_create: {}", spec.cmd.join(" "));
         let exec = Exec { id: id.clone(), container: record.id.clone(), spec, state: ExecState::Created };
-        let entry = Arc::new(Entry { exec: Mutex::new(exec) });
+        let entry = Arc::new(Entry { exec: Mutex::new(exec), ended: watch::Sender::new(None) });
         self.inner.execs.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), entry);
         self.inner.tell(&record, action, &[("execID", id.clone())]);
         Ok(id)
@@ -161,6 +170,7 @@ impl Engine {
                 let error = Error::from(error).prefixed("OCI runtime exec failed: exec failed: ");
                 let code = error.exit_code().unwrap_or(126);
                 entry.exec().state = ExecState::Exited { pid: 0, code };
+                entry.end(code);
                 return if start.detach { Err(error) } else { Ok(Some(failure(&error, spec.tty).await)) };
             }
         };
@@ -184,6 +194,34 @@ impl Engine {
             output: OutputStream(output),
             input: streams.stdin.then_some(InputSink(input)),
         }))
+    }
+
+    /// Its exit code, when it has ended.
+    pub async fn exec_wait(&self, exec: &str) -> Result<i32> {
+        let mut ended = self.find_exec(exec)?.ended.subscribe();
+        let code = ended.wait_for(Option::is_some).await.ok().and_then(|code| *code);
+        code.ok_or_else(|| Error::not_found(format!("No such exec instance: {exec}")))
+    }
+
+    /// Kills a process and its process group, if it still runs.
+    pub async fn exec_kill(&self, exec: &str) -> Result<()> {
+        let entry = self.find_exec(exec)?;
+        let (container, pid) = {
+            let exec = entry.exec();
+            match exec.state {
+                ExecState::Running { pid } => (exec.container.clone(), pid),
+                ExecState::Created | ExecState::Exited { .. } => return Ok(()),
+            }
+        };
+        // It leads a session of its own; what it has started in its group goes with it.
+        if let Some(group) = rustix::process::Pid::from_raw(pid) {
+            // The process holds its number until it is reaped, which is told before it is forgotten.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        match self.inner.supervisor.kill(&ProcessKey::exec(container, exec), crate::signals::KILL).await {
+            Err(error) if entry.ended.borrow().is_none() => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     pub async fn exec_inspect(&self, exec: &str) -> Result<Exec> {
@@ -244,6 +282,7 @@ impl Engine {
     async fn who(&self, record: &Record, user: &str) -> Result<Who> {
         let user = if user.is_empty() { record.config.user.clone() } else { user.to_owned() };
         let groups = record.host.group_add.clone();
+        let member = record.pod.as_ref().map(|it| it.groups);
         let pid = record.state.pid().unwrap_or(0);
         blocking(move || {
             let path = format!("/proc/{pid}/root");
@@ -252,7 +291,10 @@ impl Engine {
                 .map_err(|error| file_error("open", path.as_ref(), error.into()))?;
             let passwd = root::read(root.as_fd(), "/etc/passwd")?;
             let group = root::read(root.as_fd(), "/etc/group")?;
-            users::resolve(&user, &groups, &passwd, &group)
+            match member {
+                Some(policy) => users::resolve_member(&user, &groups, policy, &passwd, &group),
+                None => users::resolve(&user, &groups, &passwd, &group),
+            }
         })
         .await
     }

@@ -41,7 +41,7 @@ fn view(inner: &Inner, record: &Record, size: bool) -> Container {
         resolv_conf_path: own(folder.resolv_conf()),
         hostname_path: own(folder.hostname()),
         hosts_path: own(folder.hosts()),
-        log_path: if logs { path(folder.log(&record.id)) } else { String::new() },
+        log_path: if logs { path(inner.log_path(record)) } else { String::new() },
         restart_count: record.restarts,
         driver: inner.store.snapshotter_name().to_owned(),
         driver_data: Default::default(),
@@ -70,7 +70,7 @@ pub(crate) fn sizes(inner: &Inner, record: &Record) -> (Option<u64>, Option<u64>
     }
 }
 
-fn state(record: &Record) -> StateView {
+pub(crate) fn state(record: &Record) -> StateView {
     let state = &record.state;
     let ended = state.ended();
     let live = state.is_live();

@@ -26,6 +26,7 @@ mod names;
 mod networks;
 mod open;
 mod pattern;
+mod pod;
 mod record;
 mod root;
 mod settings;
@@ -49,7 +50,8 @@ pub use model::host::{
     UpdateSpec,
 };
 pub use model::image::{
-    CommitSpec, ImageHistory, ImageInspect, ImageRemoved, ImageSummary, ImportSpec, Progress, RegistryAuth,
+    CommitSpec, ImageHistory, ImageInspect, ImageRemoved, ImageSummary, ImportSpec, PodImageView, Progress,
+    RegistryAuth,
 };
 pub use model::mode::{BadMode, CgroupnsMode, IpcMode, NetworkMode, PidMode, RestartPolicy, UsernsMode, UtsMode};
 pub use model::mount::{BindOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeDriver, VolumeOptions};
@@ -57,12 +59,13 @@ pub use model::network::{
     BoundPort, Endpoint, EndpointSpec, EndpointView, Ipam, IpamPool, Network, NetworkInspect, NetworkSpec, NetworkView,
     Protocol, Subnet,
 };
+pub use model::pod::{Groups, Member, MemberView, Processes, Resolver, SandboxSpec, SandboxView, Whose};
 pub use model::stats::{CgroupStats, NetworkCounters, Reading, Stats};
 pub use model::stream::{
     AttachSpec, Attachment, ByteSender, ByteStream, EventStream, InputSink, LogQuery, LogRecord, LogStream, Output,
     OutputStream, ProgressSink, StatsStream,
 };
-pub use model::system::{DiskUsage, DiskUsageQuery, ImagesPruned, Info, Pruned};
+pub use model::system::{DiskSpace, DiskUsage, DiskUsageQuery, ImagesPruned, Info, Pruned};
 pub use model::view::{
     Change, ChangeKind, Container, ContainerSummary, Health, HealthStatus, ListQuery, PathStat, PortView, Probe,
     RemoveOptions, StateView, Status, StopOptions, Top, WaitCondition, WaitResult,

@@ -85,7 +85,8 @@ impl Engine {
         blocking(move || {
             let mut pruned = Pruned::default();
             for network in inner.networks.list() {
-                let wanted = !network.is_predefined() && filters.labels("label", &network.labels);
+                let wanted =
+                    !network.is_predefined() && !network.is_routed() && filters.labels("label", &network.labels);
                 if !wanted || inner.network_is_used(&network) {
                     continue;
                 }

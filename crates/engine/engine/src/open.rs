@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use network::{Live, Networks};
@@ -20,6 +20,7 @@ use crate::journal::{self, Journal};
 use crate::keeper::{self, Command, Why};
 use crate::lifecycle::{Hold, State, restart};
 use crate::names;
+use crate::pod::{self, Sandboxes};
 use crate::record::Record;
 use crate::settings::EngineConfig;
 use crate::{Engine, StopOptions};
@@ -65,12 +66,15 @@ impl Engine {
             supervisor,
             events: Events::new(),
             containers: Containers::default(),
+            sandboxes: Sandboxes::default(),
+            pod_images: Mutex::new(records.pod_images.into_iter().map(|it| (it.id.clone(), it)).collect()),
             execs: Arc::default(),
             seccomp_profile,
         });
         // Before anything is looked at, so that no exit is missed.
         let events = inner.supervisor.events();
-        let adopted = adopt(&inner, records, found).await?;
+        let sandboxes = pod::adopt(&inner, records.sandboxes).await?;
+        let adopted = adopt(&inner, records.containers, found, sandboxes).await?;
         tokio::spawn(listen(inner.clone(), events));
         for (handle, command) in adopted {
             // The task has just been made.
@@ -100,6 +104,11 @@ impl Engine {
             }
         }
         while stopping.join_next().await.is_some() {}
+        for sandbox in self.sandboxes() {
+            if let Err(error) = self.sandbox_stop(&sandbox.id).await {
+                tracing::warn!(sandbox = sandbox.id, %error, "could not be stopped");
+            }
+        }
         if let Err(error) = self.inner.networks.shutdown() {
             tracing::warn!(%error, "networks could not be put away");
         }
@@ -146,7 +155,12 @@ fn read_profile(config: &EngineConfig) -> Result<Option<String>> {
 }
 
 /// Matches records with what the supervisor holds; gives what each container's task is to be told first.
-async fn adopt(inner: &Arc<Inner>, records: Vec<Record>, found: Vec<Found>) -> Result<Vec<(Arc<Handle>, Command)>> {
+async fn adopt(
+    inner: &Arc<Inner>,
+    records: Vec<Record>,
+    found: Vec<Found>,
+    mut live: pod::Adopted,
+) -> Result<Vec<(Arc<Handle>, Command)>> {
     let mut held: BTreeMap<String, ProcessState> = BTreeMap::new();
     for process in &found {
         if process.key.exec.is_none() {
@@ -154,11 +168,10 @@ async fn adopt(inner: &Arc<Inner>, records: Vec<Record>, found: Vec<Found>) -> R
         }
     }
     let known: HashSet<&str> = records.iter().map(|it| it.id.as_str()).collect();
-    for id in held.keys().filter(|id| !known.contains(id.as_str())) {
+    for id in held.keys().filter(|id| !known.contains(id.as_str()) && inner.sandboxes.get(id).is_none()) {
         undo(inner, id).await;
     }
     let snapshots: HashSet<String> = inner.store.snapshots()?.into_iter().map(|it| it.key).collect();
-    let mut live = Vec::new();
     let mut adopted = Vec::new();
     for mut record in records {
         if !snapshots.contains(record.snapshot()) && !held.contains_key(&record.id) {
@@ -305,6 +318,7 @@ async fn listen(inner: Arc<Inner>, mut events: supervisor::EventStream) {
     while let Some(event) = events.next().await {
         match event {
             supervisor::Event::Exited { key, exit } => match &key.exec {
+                None if inner.sandboxes.get(&key.container).is_some() => inner.pause_ended(&key.container),
                 None => tell(&inner, &key.container, Command::Exited(exit)),
                 Some(exec) => inner.exec_ended(exec, exit),
             },
@@ -344,36 +358,11 @@ async fn collect(inner: &Arc<Inner>) {
                 fs::remove_dir_all(entry.path()).map_err(|error| file_error("remove", &entry.path(), error))?;
             }
         }
-        collect_cgroups(&inner);
+        pod::collect(&inner);
+        pod::collect_cgroups(&inner);
         Ok(())
     });
     if let Err(error) = collected.await {
         tracing::warn!(%error, "leftovers could not be collected");
-    }
-}
-
-fn collect_cgroups(inner: &Inner) {
-    let parent = format!("/sampan/{}", inner.instance);
-    let Ok(group) = cgroup::Cgroup::open(&inner.facts.hierarchy, &parent) else {
-        return;
-    };
-    let mut left = HashSet::new();
-    for folder in group.dirs() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|it| it.is_dir()) {
-                left.insert(entry.file_name().to_string_lossy().into_owned());
-            }
-        }
-    }
-    for id in left {
-        let live = inner.containers.get(&id).is_some_and(|it| it.record().state.is_live());
-        if live {
-            continue;
-        }
-        let path = format!("{parent}/{id}");
-        let deleted = cgroup::Cgroup::open(&inner.facts.hierarchy, &path).and_then(|group| group.delete());
-        if let Err(error) = deleted {
-            tracing::debug!(path, %error, "a control group could not be removed");
-        }
     }
 }

@@ -12,6 +12,7 @@ use crate::lifecycle::State;
 use crate::model::config::Config;
 use crate::model::host::HostConfig;
 use crate::model::network::EndpointView;
+use crate::model::pod::Member;
 use crate::model::view::Health;
 
 /// Identity of a container: 64 hexadecimal digits.
@@ -40,6 +41,9 @@ pub struct Record {
     /// Identity of the present or last sandbox.
     #[serde(default)]
     pub sandbox: String,
+    /// What makes it a member of a sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Member>,
     pub state: State,
     pub restarts: u32,
     /// Wait before the present run.
@@ -85,6 +89,11 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new(data_root: &Path, id: &str) -> Folder {
         Folder(data_root.join("containers").join(id))
+    }
+
+    /// Files that lie in another place.
+    pub fn at(path: PathBuf) -> Folder {
+        Folder(path)
     }
 
     pub fn path(&self) -> &Path {

@@ -83,7 +83,7 @@ impl Engine {
 }
 
 /// Text of `/proc/<pid>/net/dev`, without loopback.
-fn devices(text: &str) -> BTreeMap<String, NetworkCounters> {
+pub(crate) fn devices(text: &str) -> BTreeMap<String, NetworkCounters> {
     let mut devices = BTreeMap::new();
     for line in text.lines().skip(2) {
         let Some((name, numbers)) = line.split_once(':') else {

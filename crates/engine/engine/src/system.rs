@@ -13,13 +13,29 @@ use crate::logs::reader::Log;
 use crate::model::event::{Event, EventQuery};
 use crate::model::filters::Filters;
 use crate::model::stream::{EventStream, LogQuery, LogStream};
-use crate::model::system::{DiskUsage, DiskUsageQuery, Info};
+use crate::model::system::{DiskSpace, DiskUsage, DiskUsageQuery, Info};
 use crate::model::view::Status;
 
 impl Engine {
     pub async fn info(&self) -> Result<Info> {
         let engine = self.clone();
         blocking(move || engine.describe()).await
+    }
+
+    /// Room on the file system of the data root.
+    pub async fn disk_space(&self) -> Result<DiskSpace> {
+        let root = self.inner.config.data_root.clone();
+        blocking(move || {
+            let found = rustix::fs::statvfs(&root)
+                .map_err(|error| crate::engine::file_error("look at the file system of", &root, error.into()))?;
+            Ok(DiskSpace {
+                capacity: found.f_blocks * found.f_frsize,
+                available: found.f_bavail * found.f_frsize,
+                inodes: found.f_files,
+                inodes_free: found.f_ffree,
+            })
+        })
+        .await
     }
 
     pub async fn disk_usage(&self, query: DiskUsageQuery) -> Result<DiskUsage> {
@@ -69,7 +85,7 @@ impl Engine {
         if record.host.log.driver == "none" {
             return Err(Error::unimplemented("configured logging driver does not support reading"));
         }
-        let path = self.inner.folder(&record.id).log(&record.id);
+        let path = self.inner.log_path(&record);
         let (send, receive) = tokio::sync::mpsc::channel(64);
         let (writing, live) = tokio::sync::watch::channel(query.follow && is_writing(&record.state));
         let mut changes = handle.live.clone();

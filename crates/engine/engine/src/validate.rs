@@ -11,10 +11,10 @@ use crate::model::mode::{CgroupnsMode, IpcMode, NetworkMode, RestartPolicy};
 const LEAST_MEMORY: i64 = 6 << 20;
 
 /// Checks a configuration and fills in what docker fills in. Warnings are for the user.
-pub fn container(config: &Config, host: &mut HostConfig, facts: &Facts) -> Result<Vec<String>> {
+pub fn container(config: &Config, host: &mut HostConfig, facts: &Facts, purpose: Purpose) -> Result<Vec<String>> {
     check_config(config)?;
     check_host(host, facts)?;
-    let mut warnings = resources(&mut host.resources, facts, Purpose::Create)?;
+    let mut warnings = resources(&mut host.resources, facts, purpose)?;
     if host.network_mode == NetworkMode::Host && !host.port_bindings.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
@@ -26,6 +26,8 @@ pub fn container(config: &Config, host: &mut HostConfig, facts: &Facts) -> Resul
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Create,
+    /// As [`Purpose::Create`], without docker's least memory.
+    Pod,
     Update,
 }
 
@@ -58,7 +60,7 @@ pub fn fill_in_swap(resources: &mut Resources) {
 
 fn check_memory(it: &mut Resources, facts: &Facts, purpose: Purpose, warnings: &mut Vec<String>) -> Result<()> {
     let invalid = |text: &str| Err(Error::invalid(text));
-    if it.memory != 0 && it.memory < LEAST_MEMORY {
+    if it.memory != 0 && it.memory < LEAST_MEMORY && purpose != Purpose::Pod {
         return invalid("Minimum memory limit allowed is 6MB");
     }
     if it.memory > 0 && it.memory_swap != -1 && !facts.swap_limit {
@@ -71,7 +73,7 @@ fn check_memory(it: &mut Resources, facts: &Facts, purpose: Purpose, warnings: &
     if it.memory > 0 && it.memory_swap > 0 && it.memory_swap < it.memory {
         return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
     }
-    if it.memory == 0 && it.memory_swap > 0 && purpose == Purpose::Create {
+    if it.memory == 0 && it.memory_swap > 0 && purpose != Purpose::Update {
         return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
     }
     if it.memory_swappiness == Some(-1) {
@@ -312,7 +314,7 @@ mod tests {
     fn defaults_are_filled_in() {
         let mut host = HostConfig::default();
         host.resources.memory = 64 << 20;
-        container(&Config::default(), &mut host, &facts()).unwrap();
+        container(&Config::default(), &mut host, &facts(), Purpose::Create).unwrap();
         assert_eq!(host.resources.memory_swap, 128 << 20);
         assert_eq!(host.network_mode, NetworkMode::Network("bridge".into()));
         assert_eq!(host.ipc, IpcMode::Private);
@@ -322,7 +324,7 @@ mod tests {
     #[test]
     fn automatic_removal_excludes_restarts() {
         let mut host = HostConfig { auto_remove: true, restart: RestartPolicy::Always, ..HostConfig::default() };
-        let error = container(&Config::default(), &mut host, &facts()).unwrap_err();
+        let error = container(&Config::default(), &mut host, &facts(), Purpose::Create).unwrap_err();
         assert_eq!(error.message(), "can't create 'AutoRemove' container with restart policy");
     }
 }

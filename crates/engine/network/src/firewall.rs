@@ -6,8 +6,10 @@
 //!                          must not be reachable by a neighbour that routes to it
 //! publish                  address, protocol, port -> container's address and port, by map
 //! postrouting (nat)        masquerade: what leaves a network; the host's loopback on its way to a published port;
-//!                          a container that reaches its own network through a published port
-//! forward                  into a bridge: answers, same bridge, published; nothing else. Networks that are internal:
+//!                          a container that reaches its own network through a published port. A pod keeps its
+//!                          address wherever pods are known, and hides it only from itself
+//! forward                  into a bridge: answers, same bridge, published, and everything if it is that of pods;
+//!                          nothing else. Networks that are internal:
 //!                          only the same bridge
 //! ```
 //!
@@ -37,12 +39,17 @@ const MASQ4: SetSpec = SetSpec { interval: true, ..set("masq4", &[V4]) };
 const MASQ6: SetSpec = SetSpec { interval: true, ..set("masq6", &[V6]) };
 const LOCAL4: SetSpec = SetSpec { interval: true, ..set("local4", &[IfName, V4]) };
 const LOCAL6: SetSpec = SetSpec { interval: true, ..set("local6", &[IfName, V6]) };
+const OPEN: SetSpec = set("open", &[IfName]);
+const PODS4: SetSpec = SetSpec { interval: true, ..set("pods4", &[V4]) };
+const KNOWN4: SetSpec = SetSpec { interval: true, ..set("known4", &[V4]) };
+const SELF4: SetSpec = set("self4", &[V4, V4]);
 const PORTS4: SetSpec = SetSpec { data: Some(&[V4, InetService]), ..set("ports4", &[V4, InetProto, InetService]) };
 const PORTS6: SetSpec = SetSpec { data: Some(&[V6, InetService]), ..set("ports6", &[V6, InetProto, InetService]) };
 const ANY4: SetSpec = SetSpec { data: Some(&[V4, InetService]), ..set("any4", &[InetProto, InetService]) };
 const ANY6: SetSpec = SetSpec { data: Some(&[V6, InetService]), ..set("any6", &[InetProto, InetService]) };
 
-const NETWORK_SETS: [&SetSpec; 7] = [&BRIDGES, &INTERNAL, &SAME, &MASQ4, &MASQ6, &LOCAL4, &LOCAL6];
+const NETWORK_SETS: [&SetSpec; 11] =
+    [&BRIDGES, &INTERNAL, &SAME, &MASQ4, &MASQ6, &LOCAL4, &LOCAL6, &OPEN, &PODS4, &KNOWN4, &SELF4];
 const PORT_MAPS: [&SetSpec; 4] = [&PORTS4, &PORTS6, &ANY4, &ANY6];
 
 const fn set(name: &'static str, key: &'static [DataType]) -> SetSpec {
@@ -58,6 +65,10 @@ pub(crate) struct BridgeFacts {
     pub internal: bool,
     pub icc: bool,
     pub masquerade: bool,
+    /// It is the network of pods.
+    pub routed: bool,
+    /// Where pods keep their addresses.
+    pub known_in: Vec<Subnet4>,
 }
 
 /// A published port and where it leads.
@@ -252,12 +263,15 @@ fn rules() -> Vec<(&'static str, Vec<Expr>)> {
         ("postrouting", join([translated(), inside(MetaKey::OutName, &BRIDGES), loopback6(SOURCE6), masquerade()])),
         ("postrouting", join([translated(), from_own(2, SOURCE4, 4, &LOCAL4), masquerade()])),
         ("postrouting", join([translated(), from_own(10, SOURCE6, 16, &LOCAL6), masquerade()])),
+        ("postrouting", join([translated(), to_itself(), masquerade()])),
+        ("postrouting", join([leaving(2, SOURCE4, 4, &PODS4), to_unknown(), masquerade()])),
         ("postrouting", join([leaving(2, SOURCE4, 4, &MASQ4), masquerade()])),
         ("postrouting", join([leaving(10, SOURCE6, 16, &MASQ6), masquerade()])),
         ("forward", join([bits(CtKey::State, ESTABLISHED | RELATED), vec![accept()]])),
         ("forward", join([same_bridge(), vec![accept()]])),
         ("forward", join([inside(MetaKey::InName, &INTERNAL), vec![drop()]])),
         ("forward", join([inside(MetaKey::OutName, &INTERNAL), vec![drop()]])),
+        ("forward", join([inside(MetaKey::OutName, &OPEN), vec![accept()]])),
         ("forward", join([inside(MetaKey::OutName, &BRIDGES), translated(), vec![accept()]])),
         ("forward", join([inside(MetaKey::OutName, &BRIDGES), vec![drop()]])),
     ]
@@ -356,6 +370,23 @@ fn leaving(number: u8, offset: u32, len: u32, set: &SetSpec) -> Vec<Expr> {
     rule
 }
 
+/// From a pod to the same pod.
+fn to_itself() -> Vec<Expr> {
+    let mut rule = family(2);
+    rule.push(Expr::Payload { base: PayloadBase::Network, offset: SOURCE4, len: 4, to: reg::at(0) });
+    rule.push(Expr::Payload { base: PayloadBase::Network, offset: DESTINATION4, len: 4, to: reg::at(1) });
+    rule.push(Expr::Lookup { set: SELF4.name.to_owned(), from: reg::at(0), present: true });
+    rule
+}
+
+/// To where pods are not known by their addresses.
+fn to_unknown() -> Vec<Expr> {
+    vec![
+        Expr::Payload { base: PayloadBase::Network, offset: DESTINATION4, len: 4, to: reg::at(0) },
+        Expr::Lookup { set: KNOWN4.name.to_owned(), from: reg::at(0), present: false },
+    ]
+}
+
 fn masquerade() -> Vec<Expr> {
     vec![Expr::Masquerade]
 }
@@ -383,7 +414,8 @@ fn published(number: u8, offset: u32, len: u32, by_address: Option<&SetSpec>) ->
 /// The elements of one set that a network stands for.
 fn elements_of(set: &SetSpec, facts: &BridgeFacts) -> Vec<Element> {
     let name = name_of(&facts.bridge);
-    let masq = facts.masquerade && !facts.internal;
+    let masq = facts.masquerade && !facts.internal && !facts.routed;
+    let pods = facts.subnet4.filter(|_| facts.routed);
     if *set == BRIDGES {
         vec![Element::key(&[&name])]
     } else if *set == INTERNAL {
@@ -394,6 +426,18 @@ fn elements_of(set: &SetSpec, facts: &BridgeFacts) -> Vec<Element> {
         facts.subnet4.filter(|_| masq).map(range4).unwrap_or_default()
     } else if *set == MASQ6 {
         facts.subnet6.filter(|_| masq).map(range6).unwrap_or_default()
+    } else if *set == OPEN {
+        Vec::from_iter(facts.routed.then(|| Element::key(&[&name])))
+    } else if *set == PODS4 {
+        pods.map(range4).unwrap_or_default()
+    } else if *set == KNOWN4 {
+        merged(&facts.known_in).into_iter().flat_map(|(first, last)| between4(first, last)).collect()
+    } else if *set == SELF4 {
+        let all = |subnet: Subnet4| subnet.base().to_bits()..=subnet.last().to_bits();
+        let both = |bits: u32| Element::key(&[&bits.to_be_bytes(), &bits.to_be_bytes()]);
+        pods.into_iter().flat_map(all).map(both).collect()
+    } else if *set == LOCAL4 && facts.routed {
+        Vec::new()
     } else if *set == LOCAL4 {
         let range =
             |subnet: Subnet4| Element::key(&[&name, &subnet.base().octets()]).to(&[&name, &subnet.last().octets()]);
@@ -406,11 +450,29 @@ fn elements_of(set: &SetSpec, facts: &BridgeFacts) -> Vec<Element> {
 }
 
 fn range4(subnet: Subnet4) -> Vec<Element> {
-    let mut range = vec![Element::key(&[&subnet.base().octets()])];
-    if let Some(after) = subnet.last().to_bits().checked_add(1) {
+    between4(subnet.base().to_bits(), subnet.last().to_bits())
+}
+
+fn between4(first: u32, last: u32) -> Vec<Element> {
+    let mut range = vec![Element::key(&[&first.to_be_bytes()])];
+    if let Some(after) = last.checked_add(1) {
         range.push(Element::end_before(&[&Ipv4Addr::from_bits(after).octets()]));
     }
     range
+}
+
+/// Subnets as ranges that neither overlap nor touch.
+fn merged(subnets: &[Subnet4]) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<_> = subnets.iter().map(|it| (it.base().to_bits(), it.last().to_bits())).collect();
+    ranges.sort_unstable();
+    let mut merged: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some((_, end)) if end.checked_add(1).is_none_or(|next| first <= next) => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
 }
 
 fn range6(subnet: Subnet6) -> Vec<Element> {

@@ -33,5 +33,6 @@ pub use config::{AddressPool, NetworkConfig};
 pub use endpoint::{AttachRequest, BadMac, Endpoint, EndpointId, Live, MacAddr};
 pub use error::{Error, Kind, Result};
 pub use network::{Driver, Ipam, IpamPool, Network, NetworkId, NetworkSpec, Subnet, Subnet4, Subnet6};
-pub use networks::{Networks, Reconciled};
+pub use networks::{Networks, PODS, PodNetwork, Reconciled};
 pub use ports::{BoundPort, HostPorts, PortRequest, Protocol};
+pub use sandbox::run_inside;

@@ -366,7 +366,7 @@ impl Network {
 
     /// Whether containers find each other by name on it.
     pub fn has_dns(&self) -> bool {
-        self.driver == Driver::Bridge && !self.is_predefined()
+        self.driver == Driver::Bridge && !self.is_predefined() && !self.is_routed()
     }
 
     /// The first IPv4 pool.
@@ -390,6 +390,18 @@ impl Network {
     /// Whether its containers' addresses are hidden behind the host's.
     pub fn masquerades(&self) -> bool {
         self.is_on(option::MASQUERADE)
+    }
+
+    /// Whether each container has an address of its own and no neighbours: everything goes through the host, which
+    /// translates what is a service's, and answers come back the same way.
+    pub fn is_routed(&self) -> bool {
+        self.options.contains_key(option::ROUTED)
+    }
+
+    /// Of a routed network: where its containers are known by their own addresses.
+    pub(crate) fn known_in(&self) -> Vec<Subnet4> {
+        let list = self.options.get(option::ROUTED).map_or("", String::as_str);
+        list.split(',').filter_map(|subnet| subnet.parse().ok()).collect()
     }
 
     /// Host address of ports that are published without one, if it says so.
@@ -424,6 +436,8 @@ impl Network {
             internal: self.internal,
             icc: self.icc(),
             masquerade: self.masquerades(),
+            routed: self.is_routed(),
+            known_in: self.known_in(),
         }
     }
 
@@ -449,6 +463,8 @@ pub(crate) mod option {
     pub const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
     pub const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
     pub const MTU: &str = "com.docker.network.driver.mtu";
+    /// Subnets in which the containers of a routed network are known by their own addresses.
+    pub const ROUTED: &str = "sampan.network.routed";
     /// Name under which docker keeps a gateway that is not the bridge.
     pub const DEFAULT_GATEWAY: &str = "DefaultGatewayIPv4";
 }

@@ -35,6 +35,8 @@ pub(crate) struct Plug {
     pub ipv6: bool,
     /// Containers of this network may not talk to each other.
     pub isolated: bool,
+    /// It has no neighbours, whatever a router tells it.
+    pub routed: bool,
     /// Containers of this network find each other by name.
     pub dns: bool,
 }
@@ -74,6 +76,9 @@ pub(crate) fn make(plug: Option<Plug>) -> Result<Sandbox> {
         let netns = sys::netns::current().map_err(io_error("open new network namespace"))?;
         let mut inside = Socket::open(Protocol::Route).map_err(netlink_error("open netlink socket"))?;
         allow_ordinary_use();
+        if plug.as_ref().is_some_and(|plug| plug.routed) {
+            ignore_redirects();
+        }
         inside.run_one(route::link_up(route::LOOPBACK)).map_err(netlink_error("bring up loopback of a sandbox"))?;
         let plugged = match plug {
             Some(plug) => {
@@ -160,6 +165,22 @@ fn identity(netns: BorrowedFd<'_>) -> Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
+/// Runs `work` on a thread inside a network namespace, and waits for it.
+pub fn run_inside<T: Send + 'static>(
+    netns: BorrowedFd<'_>,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let netns = netns.try_clone_to_owned()?;
+    let thread = std::thread::Builder::new().name("netns".to_owned()).stack_size(256 << 10).spawn(move || {
+        sys::netns::enter(netns.as_fd())?;
+        work()
+    })?;
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
 /// Runs on a thread that ends afterwards, whatever namespace it is in by then.
 fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let thread = std::thread::Builder::new().name("netns".to_owned()).stack_size(256 << 10).spawn(work);
@@ -223,6 +244,15 @@ fn allow_ordinary_use() {
     let settings = [("net/ipv4/ip_unprivileged_port_start", "0"), ("net/ipv4/ping_group_range", "0 2147483647")];
     for (name, value) in settings {
         if let Err(error) = bridge::set(name, value) {
+            tracing::debug!(%error, "setting of a sandbox left as it is");
+        }
+    }
+}
+
+/// A pod that took the host's word for a shorter way would get answers that the host has not translated back.
+fn ignore_redirects() {
+    for device in ["all", "default"] {
+        if let Err(error) = bridge::set(&format!("net/ipv4/conf/{device}/accept_redirects"), "0") {
             tracing::debug!(%error, "setting of a sandbox left as it is");
         }
     }

@@ -324,6 +324,11 @@ impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Connection 
 
 /// Sandboxes of this node.
 pub trait Sandboxes: Send + Sync {
+    /// This node's part of the pods' addresses (`10.42.0.0/24`), before the first sandbox that needs one; again with
+    /// another one only while no sandbox has an address.
+    fn configure<'a>(&'a self, _pod_cidr: &'a str) -> Future<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     fn run(&self, spec: SandboxSpec) -> Future<'_, Sandbox>;
     /// Ends its containers and gives its network back; nothing happens where that was done.
     fn stop<'a>(&'a self, id: &'a str) -> Future<'a, ()>;

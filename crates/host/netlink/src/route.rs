@@ -12,7 +12,7 @@ use netlink_packet_route::link::{
     InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 
 use crate::error::Error;
@@ -205,12 +205,22 @@ pub fn add_route(index: u32, to: IpAddr, prefix: u8) -> Request {
 
 /// Adds a default route, or replaces the one that is there.
 pub fn default_route(index: u32, gateway: IpAddr) -> Request {
+    default_route_with(index, gateway, RouteFlags::empty())
+}
+
+/// The same via a gateway that is on the link although no address of the link says so.
+pub fn default_route_onlink(index: u32, gateway: IpAddr) -> Request {
+    default_route_with(index, gateway, RouteFlags::Onlink)
+}
+
+fn default_route_with(index: u32, gateway: IpAddr, flags: RouteFlags) -> Request {
     let mut message = RouteMessage::default();
     message.header.address_family = family(gateway);
     message.header.table = RouteHeader::RT_TABLE_MAIN;
     message.header.protocol = RouteProtocol::Boot;
     message.header.scope = RouteScope::Universe;
     message.header.kind = RouteType::Unicast;
+    message.header.flags = flags;
     message.attributes.push(RouteAttribute::Gateway(match gateway {
         IpAddr::V4(v4) => RouteAddress::Inet(v4),
         IpAddr::V6(v6) => RouteAddress::Inet6(v6),

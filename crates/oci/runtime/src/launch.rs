@@ -30,6 +30,8 @@ pub struct Launch<'a> {
     pub bundle: &'a Path,
     /// A network namespace to join instead of what the spec says.
     pub netns: Option<BorrowedFd<'a>>,
+    /// Detached trees by the sources of the binds that they are for, which need not be paths of the host then.
+    pub trees: Vec<(PathBuf, OwnedFd)>,
     /// Descriptors 0, 1 and 2.
     pub stdio: Stdio,
     /// The host's control groups.
@@ -91,10 +93,7 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
     let (uid_map, gid_map) = (plan.namespaces.uid_map.clone(), plan.namespaces.gid_map.clone());
     let in_userns = plan.namespaces.is_new(Kind::User);
     let Joins { here, inside } = joins(&plan, launch.netns, in_userns)?;
-    let sources = match in_userns {
-        true => open_sources(&plan)?,
-        false => Vec::new(),
-    };
+    let sources = sources(&plan, launch.trees, in_userns)?;
     let mut flags = plan.namespaces.clone_flags();
     if launch.netns.is_some() {
         flags &= !Kind::Net.flag();
@@ -247,11 +246,19 @@ impl Drop for JoinedHere {
     }
 }
 
-/// The user of a user namespace may not reach what the host's root may bind for it.
-fn open_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>> {
-    let open = |step: &MountStep| match &step.kind {
-        MountKind::Bind { source, depth } => mounts::open_source(source, *depth).map(Some).at(|| step.name()),
+/// What binds are made of, where the first process does not open it itself: trees that were given, and what the user
+/// of a user namespace may not reach although the host's root may bind it.
+fn sources(plan: &Plan, mut trees: Vec<(PathBuf, OwnedFd)>, in_userns: bool) -> Result<Vec<Option<OwnedFd>>> {
+    if trees.is_empty() && !in_userns {
+        return Ok(Vec::new());
+    }
+    let mut open = |step: &MountStep| match &step.kind {
+        MountKind::Bind { source, depth } => match trees.iter().position(|(path, _)| path == source) {
+            Some(at) => Ok(Some(trees.swap_remove(at).1)),
+            None if in_userns => mounts::open_source(source, *depth).map(Some).at(|| step.name()),
+            None => Ok(None),
+        },
         MountKind::New { .. } | MountKind::Cgroup => Ok(None),
     };
-    plan.mounts.iter().map(open).collect()
+    plan.mounts.iter().map(&mut open).collect()
 }

@@ -49,3 +49,4 @@ pub use exec::Exec;
 pub use launch::{Keyring, Launch, Root, StartBy, Stdio};
 pub use limits::limits;
 pub use pending::{Created, Pending, Progress};
+pub use plan::sysctls::{OwnNamespaces, sysctl_file};

@@ -2,6 +2,7 @@
 
 mod attachment;
 mod held;
+mod keep;
 mod link;
 mod locate;
 
@@ -18,7 +19,7 @@ pub use self::attachment::{Attachment, AttachmentInput};
 use self::link::Shared;
 use crate::error::{Error, Result};
 use crate::stdio::Role;
-use crate::types::{Event, Exit, Io, LogConfig, ProcessKey, ProcessState, Streams, WindowSize};
+use crate::types::{Event, Exit, Io, LogConfig, Namespace, ProcessKey, ProcessState, Streams, WindowSize};
 use crate::wire::{CreateHead, ExecHead, Reply, Request};
 
 /// How long an answer may take that depends on no container.
@@ -42,6 +43,10 @@ pub struct CreateRequest {
     pub root: OwnedFd,
     /// Network namespace to join; `None`: as the specification says.
     pub netns: Option<OwnedFd>,
+    /// Further namespaces to join; the specification lists their kinds.
+    pub joined: Vec<(Namespace, OwnedFd)>,
+    /// Detached trees by the sources of the binds that they are for.
+    pub trees: Vec<(PathBuf, OwnedFd)>,
     /// Path of its control group beneath the mounts, such as `/sampan/<instance>/<id>`.
     pub cgroup: String,
     pub io: Io,
@@ -123,16 +128,20 @@ impl Client {
     pub async fn create(&self, request: CreateRequest) -> Result<Created> {
         let key = ProcessKey::container(&request.id);
         let attach = request.attach;
+        let (joined, namespaces): (Vec<_>, Vec<_>) = request.joined.into_iter().unzip();
+        let (sources, trees): (Vec<_>, Vec<_>) = request.trees.into_iter().unzip();
         let head = CreateHead {
             id: request.id,
             spec: request.spec,
             netns: request.netns.is_some(),
+            joined,
+            trees: sources,
             cgroup: request.cgroup,
             io: request.io,
             log: request.log,
             attach,
         };
-        let fds = std::iter::once(request.root).chain(request.netns).collect();
+        let fds = std::iter::once(request.root).chain(request.netns).chain(namespaces).chain(trees).collect();
         let group = head.cgroup.clone();
         let made = self.make(&key, Request::Create(Box::new(head)), fds, attach).await;
         if let Err(Error::Lost) = made {
@@ -223,6 +232,33 @@ impl Client {
     /// Host process ids of everything in a container.
     pub async fn pids(&self, container: &str) -> Result<Vec<i32>> {
         self.with_cgroup(container, |group| group.pids()).await
+    }
+
+    /// Has descriptors held under a name, here and by the supervisor, until [`Client::let_go`]: they outlive either.
+    pub async fn keep(&self, name: &str, what: Vec<(String, OwnedFd)>) -> Result<()> {
+        self.shared.keep(name, what).await
+    }
+
+    /// Duplicates of what is held under a name; `None` where nothing is.
+    pub fn kept(&self, name: &str) -> Option<Vec<(String, OwnedFd)>> {
+        self.shared.kept(name)
+    }
+
+    /// Names under which something is held.
+    pub fn kept_names(&self) -> Vec<String> {
+        self.shared.kept_names()
+    }
+
+    /// Lets go of what is held under a name; nothing happens where nothing is.
+    pub async fn let_go(&self, name: &str) -> Result<()> {
+        self.shared.let_go(name).await
+    }
+
+    /// Begins a new log file at its path, after somebody has moved the old one.
+    pub async fn reopen_log(&self, container: &str) -> Result<()> {
+        let container = container.to_owned();
+        self.shared.call(Request::ReopenLog { container }, Vec::new(), Some(PATIENCE)).await?;
+        Ok(())
     }
 
     /// Observes a process from now on (a created one: from its first byte on).

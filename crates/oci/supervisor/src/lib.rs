@@ -29,5 +29,5 @@ pub use client::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use types::{
-    Event, Exit, ExitStatus, Io, JsonFile, LogConfig, ProcessKey, ProcessState, Stream, Streams, WindowSize,
+    Event, Exit, ExitStatus, Io, JsonFile, LogConfig, Namespace, ProcessKey, ProcessState, Stream, Streams, WindowSize,
 };

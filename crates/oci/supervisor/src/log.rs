@@ -1,5 +1,6 @@
 //! Writes a process's output to its log, each line exactly once, and never holds the process back for a full disk.
 
+mod cri;
 mod file;
 mod journal;
 mod line;
@@ -28,7 +29,25 @@ pub(crate) struct Logger {
 #[derive(Debug)]
 enum Sink {
     None,
-    File { file: LogFile, attrs: Vec<u8> },
+    File { file: LogFile, format: Format },
+}
+
+/// How an entry is written.
+#[derive(Debug)]
+enum Format {
+    /// Docker's, with the value of its `attrs` member.
+    Json { attrs: Vec<u8> },
+    /// That of Kubernetes' container runtime interface.
+    Cri,
+}
+
+impl Format {
+    fn append(&self, out: &mut Vec<u8>, log: &[u8], stream: Stream, time: &str) {
+        match self {
+            Format::Json { attrs } => line::append(out, log, stream, attrs, time),
+            Format::Cri => cri::append(out, log, stream, time),
+        }
+    }
 }
 
 /// Output that could not be logged.
@@ -74,6 +93,18 @@ impl Logger {
         })
     }
 
+    /// Closes the file; the next batch opens it again by its name. Nothing is under way then, so a successor does not
+    /// compare with a file that is somewhere else now.
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        if let Sink::File { file, .. } = &mut self.sink {
+            let (before, after) = (self.logged, self.logged);
+            let dropped = self.dropped.bytes;
+            self.journal.record(&Batch { before, after, log_length: 0, length: 0, dropped })?;
+            file.reopen()?;
+        }
+        Ok(())
+    }
+
     /// How far each stream is logged.
     pub(crate) fn logged(&self) -> Marks {
         self.logged
@@ -92,7 +123,7 @@ impl Logger {
     /// Logs every complete line the spools hold. What cannot be written is dropped, counted, and reported in the log as
     /// soon as it can be written again.
     pub(crate) fn log(&mut self, sources: &[Option<Source<'_>>; 2], scratch: &mut [u8]) {
-        let Sink::File { file, attrs } = &mut self.sink else {
+        let Sink::File { file, format } = &mut self.sink else {
             for (index, source) in sources.iter().enumerate() {
                 if let Some(source) = source {
                     self.logged[index] = source.spool.end();
@@ -110,9 +141,9 @@ impl Logger {
                 let mut rest = bytes;
                 while let Some(length) = line::next(rest, source.ended && whole) {
                     if pending.lines.is_empty() {
-                        pending.begin(self.logged, &self.dropped, attrs);
+                        pending.begin(self.logged, &self.dropped, format);
                     }
-                    line::append(&mut pending.lines, &rest[..length], stream, attrs, &pending.time);
+                    format.append(&mut pending.lines, &rest[..length], stream, &pending.time);
                     rest = &rest[length..];
                     at += length as u64;
                     pending.after[index] = at;
@@ -138,9 +169,11 @@ impl Sink {
     fn new(config: &LogConfig) -> Sink {
         match config {
             LogConfig::None => Sink::None,
-            LogConfig::JsonFile(json) => {
-                Sink::File { attrs: line::attrs(&json.attrs), file: LogFile::new(json.clone()) }
-            }
+            LogConfig::JsonFile(json) => Sink::File {
+                format: Format::Json { attrs: line::attrs(&json.attrs) },
+                file: LogFile::new(json.clone()),
+            },
+            LogConfig::Cri(path) => Sink::File { format: Format::Cri, file: LogFile::unbounded(path.clone()) },
         }
     }
 }
@@ -155,13 +188,13 @@ struct Pending {
 }
 
 impl Pending {
-    fn begin(&mut self, logged: Marks, dropped: &Dropped, attrs: &[u8]) {
+    fn begin(&mut self, logged: Marks, dropped: &Dropped, format: &Format) {
         self.time = line::time(Timestamp::now());
         self.before = logged;
         self.after = logged;
         if dropped.bytes > 0 {
             let notice = format!("sampan: {} bytes of output are not in this log: {}\n", dropped.bytes, dropped.reason);
-            line::append(&mut self.lines, notice.as_bytes(), Stream::Stderr, attrs, &self.time);
+            format.append(&mut self.lines, notice.as_bytes(), Stream::Stderr, &self.time);
         }
     }
 

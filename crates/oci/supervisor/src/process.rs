@@ -6,6 +6,7 @@ mod adopt;
 mod child;
 mod connection;
 mod create;
+mod keep;
 mod poll;
 mod reexec;
 mod request;

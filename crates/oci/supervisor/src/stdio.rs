@@ -246,6 +246,11 @@ impl Stdio {
         jiff::Timestamp::from_nanosecond(i128::from(at)).ok()
     }
 
+    /// Begins a new log at its path.
+    pub(crate) fn reopen_log(&mut self) -> io::Result<()> {
+        self.logger.reopen()
+    }
+
     /// Bytes of output that the log misses and does not tell of yet.
     pub(crate) fn dropped(&self) -> u64 {
         self.logger.dropped()

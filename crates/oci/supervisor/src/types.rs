@@ -78,6 +78,16 @@ pub enum LogConfig {
     None,
     /// Docker's `json-file`.
     JsonFile(JsonFile),
+    /// The format of Kubernetes' container runtime interface, in one file that somebody else rotates.
+    Cri(PathBuf),
+}
+
+/// A namespace of a sandbox that a process joins by descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    Ipc,
+    Uts,
 }
 
 /// Options of the `json-file` log.

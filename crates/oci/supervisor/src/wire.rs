@@ -23,7 +23,7 @@ use spec::runtime::{LinuxSeccomp, Process, Spec};
 
 use crate::error::ErrorKind;
 use crate::stdio::Role;
-use crate::types::{Io, LogConfig, ProcessKey, ProcessState, Streams};
+use crate::types::{Io, LogConfig, Namespace, ProcessKey, ProcessState, Streams};
 
 /// Changed whenever the two sides would misunderstand each other.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -49,7 +49,7 @@ pub(crate) enum Request {
     Hello {
         protocol: u32,
     },
-    /// Descriptors: root, and the network namespace if there is one.
+    /// Descriptors: root, the network namespace if there is one, further namespaces, trees to bind.
     Create(Box<CreateHead>),
     Start {
         container: String,
@@ -71,10 +71,27 @@ pub(crate) enum Request {
         record: Box<Record>,
         feeds: Vec<FeedRecord>,
     },
+    /// Hold these descriptors under a name until told otherwise, in place of those under that name.
+    Keep(Kept),
+    /// Let go of them.
+    LetGo {
+        name: String,
+    },
+    /// Somebody has moved the log away: begin a new one at its path.
+    ReopenLog {
+        container: String,
+    },
     /// Re-execute yourself from this file.
     Upgrade {
         binary: PathBuf,
     },
+}
+
+/// Descriptors that are held for whoever comes later; what each is, in their order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) name: String,
+    pub(crate) roles: Vec<String>,
 }
 
 /// See [`crate::client::CreateRequest`].
@@ -83,6 +100,10 @@ pub(crate) struct CreateHead {
     pub(crate) id: String,
     pub(crate) spec: Spec,
     pub(crate) netns: bool,
+    #[serde(default)]
+    pub(crate) joined: Vec<Namespace>,
+    #[serde(default)]
+    pub(crate) trees: Vec<PathBuf>,
     pub(crate) cgroup: String,
     pub(crate) io: Io,
     pub(crate) log: LogConfig,
@@ -152,6 +173,8 @@ pub(crate) enum Notice {
     StdinClosed {
         key: ProcessKey,
     },
+    /// Hold these duplicates under their name.
+    Kept(Kept),
     /// A process is forgotten: let everything of it go.
     Release {
         key: ProcessKey,

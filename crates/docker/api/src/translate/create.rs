@@ -20,6 +20,7 @@ pub fn request(
     let some = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
     let endpoints = surroundings.networking_config.and_then(|n| n.endpoints_config).unwrap_or_default();
     Ok(engine::ContainerSpec {
+        pod: None,
         name: some(name).map(|name| name.strip_prefix('/').map(str::to_owned).unwrap_or(name)),
         platform: some(platform),
         config: config_in(config)?,

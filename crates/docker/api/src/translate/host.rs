@@ -23,6 +23,7 @@ pub fn restart_in(policy: &wire::RestartPolicy) -> Result<RestartPolicy, ApiErro
 macro_rules! resources_in {
     ($from:expr) => {
         engine::Resources {
+            hugepages: Default::default(),
             cpu_shares: $from.cpu_shares,
             memory: $from.memory,
             nano_cpus: $from.nano_cpus,

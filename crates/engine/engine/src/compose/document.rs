@@ -17,7 +17,9 @@ use crate::error::{Error, Kind, Result};
 use crate::model::host::Ulimit;
 use crate::model::mode::{CgroupnsMode, IpcMode, NetworkMode, PidMode, UtsMode};
 use crate::model::mount::{MountKind, TmpfsOptions};
+use crate::pod::{Joined, SHM};
 use crate::record::Record;
+use supervisor::Namespace;
 
 /// Path of the init in containers that ask for one.
 pub const INIT: &str = "/sbin/docker-init";
@@ -35,6 +37,8 @@ pub struct Found<'a> {
     /// Process ids of the containers whose namespaces are joined.
     pub ipc_of: Option<i32>,
     pub pid_of: Option<i32>,
+    /// What a member of a sandbox gets of it.
+    pub pod: Option<&'a Joined>,
     pub default_ulimits: &'a [Ulimit],
     pub no_new_privileges: bool,
     /// The daemon's seccomp profile instead of the default one.
@@ -60,7 +64,7 @@ pub fn compose(record: &Record, mounts: &[Planned], found: &Found<'_>) -> Result
         .set_linux(Some(linux(record, found, &security, &granted)?))
         .set_hostname(None)
         .set_domainname(None);
-    if host.uts != UtsMode::Host {
+    if host.uts != UtsMode::Host && found.pod.is_none() {
         spec.set_hostname(Some(record.config.hostname.clone()));
         let domain = &record.config.domainname;
         spec.set_domainname((!domain.is_empty()).then(|| domain.clone()));
@@ -212,7 +216,7 @@ fn linux(record: &Record, found: &Found<'_>, security: &Security, granted: &[Cap
         .set_masked_paths(Some(masked))
         .set_readonly_paths(Some(readonly))
         .set_sysctl((!sysctls.is_empty()).then_some(sysctls))
-        .set_rootfs_propagation(Some("private".to_owned()))
+        .set_rootfs_propagation(Some(propagation(&record.mounts).to_owned()))
         .set_seccomp(seccomp(security, granted, found.seccomp_profile)?);
     Ok(linux)
 }
@@ -243,7 +247,10 @@ fn namespaces(record: &Record, found: &Found<'_>) -> Vec<LinuxNamespace> {
         // Which one is told by descriptor.
         list.push(namespace(LinuxNamespaceType::Network, None));
     }
+    // Which ones a member of a sandbox joins is told by descriptor, too.
+    let of_pod = |kind| found.pod.is_none_or(|pod| pod.has(kind));
     match &host.ipc {
+        _ if !of_pod(Namespace::Ipc) => {}
         IpcMode::Host => {}
         IpcMode::Container(_) => list.push(namespace(LinuxNamespaceType::Ipc, joined(found.ipc_of, "ipc"))),
         IpcMode::Default | IpcMode::None | IpcMode::Private | IpcMode::Shareable => {
@@ -255,7 +262,7 @@ fn namespaces(record: &Record, found: &Found<'_>) -> Vec<LinuxNamespace> {
         PidMode::Container(_) => list.push(namespace(LinuxNamespaceType::Pid, joined(found.pid_of, "pid"))),
         PidMode::Private => list.push(namespace(LinuxNamespaceType::Pid, None)),
     }
-    if host.uts == UtsMode::Private {
+    if host.uts == UtsMode::Private && of_pod(Namespace::Uts) {
         list.push(namespace(LinuxNamespaceType::Uts, None));
     }
     if cgroup_private(record, found.unified) {
@@ -269,6 +276,18 @@ fn cgroup_private(record: &Record, unified: bool) -> bool {
         CgroupnsMode::Private => true,
         CgroupnsMode::Host => false,
         CgroupnsMode::Default => unified,
+    }
+}
+
+/// How far the container's tree must stay tied to the host's, for mounts that are to travel.
+fn propagation(mounts: &[Planned]) -> &'static str {
+    let any = |what: &str| mounts.iter().any(|it| it.point.propagation.ends_with(what));
+    if any("shared") {
+        "rshared"
+    } else if any("slave") {
+        "rslave"
+    } else {
+        "private"
     }
 }
 
@@ -295,6 +314,11 @@ fn mount_list(record: &Record, planned: &[Planned], found: &Found<'_>, security:
             list.push(bind(Path::new("/dev/mqueue"), "/dev/mqueue", &["rbind", "rprivate"])?);
         }
         IpcMode::Default | IpcMode::Private | IpcMode::Shareable | IpcMode::Container(_) => {}
+    }
+    if found.pod.is_some_and(|pod| pod.shm.is_some()) {
+        for own in list.iter_mut().filter(|it| it.destination() == Path::new("/dev/shm")) {
+            *own = bind(Path::new(SHM), "/dev/shm", &["bind", "rprivate", "nosuid", "nodev", "noexec"])?;
+        }
     }
     if host.privileged || security.writable_cgroups {
         writable(&mut list, host.privileged);
@@ -345,7 +369,7 @@ fn planned_mount(mount: &Planned) -> Result<Mount> {
     };
     let mut options = vec![if mount.recursive { "rbind" } else { "bind" }, propagation];
     if !point.rw {
-        options.push("ro");
+        options.push(if mount.read_only_recursive { "rro" } else { "ro" });
     }
     let source = match mount.subpath.is_empty() {
         // Joining nothing would leave a slash at the end, which no file can have.

@@ -24,6 +24,9 @@ pub struct Planned {
     pub create_source: bool,
     #[serde(default)]
     pub recursive: bool,
+    /// Read-only holds for everything mounted beneath it, too.
+    #[serde(default)]
+    pub read_only_recursive: bool,
     #[serde(default)]
     pub subpath: String,
     #[serde(default)]
@@ -134,6 +137,7 @@ fn bind(text: &str) -> Result<Planned> {
         anonymous: false,
         create_source: is_bind,
         recursive: true,
+        read_only_recursive: false,
         subpath: String::new(),
         tmpfs: None,
         volume_labels: BTreeMap::new(),
@@ -179,6 +183,7 @@ fn configured(mount: &Mount) -> Result<Planned> {
             planned.point.propagation = if propagation.is_empty() { "rprivate" } else { propagation }.to_owned();
             planned.create_source = options.create_mountpoint;
             planned.recursive = !options.non_recursive;
+            planned.read_only_recursive = options.read_only_force_recursive;
         }
         MountKind::Volume => {
             let options = mount.volume.clone().unwrap_or_default();
@@ -227,6 +232,7 @@ fn anonymous(destination: String) -> Planned {
         anonymous: true,
         create_source: false,
         recursive: true,
+        read_only_recursive: false,
         subpath: String::new(),
         tmpfs: None,
         volume_labels: BTreeMap::new(),

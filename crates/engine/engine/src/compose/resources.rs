@@ -5,8 +5,9 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{major, minor};
 use spec::runtime::{
-    LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
-    LinuxWeightDevice, LinuxWeightDeviceBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType,
+    LinuxBlockIo, LinuxCpu, LinuxHugepageLimit, LinuxHugepageLimitBuilder, LinuxMemory, LinuxPids, LinuxResources,
+    LinuxThrottleDevice, LinuxThrottleDeviceBuilder, LinuxWeightDevice, LinuxWeightDeviceBuilder, PosixRlimit,
+    PosixRlimitBuilder, PosixRlimitType,
 };
 
 use crate::error::{Error, Kind, Result};
@@ -22,6 +23,7 @@ pub fn limits(resources: &Resources) -> Result<LinuxResources> {
         .set_memory(Some(memory(resources)))
         .set_cpu(Some(processors(resources)))
         .set_block_io(Some(block_io(resources)?));
+    limits.set_hugepage_limits(hugepages(resources)?);
     if let Some(pids) = pids(resources) {
         limits.set_pids(Some(pids));
     }
@@ -58,6 +60,18 @@ fn processors(resources: &Resources) -> LinuxCpu {
             .set_quota((resources.cpu_quota != 0).then_some(resources.cpu_quota));
     }
     cpu
+}
+
+fn hugepages(resources: &Resources) -> Result<Option<Vec<LinuxHugepageLimit>>> {
+    let limit = |(size, bytes): (&String, &u64)| {
+        LinuxHugepageLimitBuilder::default()
+            .page_size(size.clone())
+            .limit(i64::try_from(*bytes).unwrap_or(i64::MAX))
+            .build()
+            .map_err(|error| Error::because(Kind::Internal, size, error))
+    };
+    let limits: Vec<_> = resources.hugepages.iter().map(limit).collect::<Result<_>>()?;
+    Ok((!limits.is_empty()).then_some(limits))
 }
 
 fn pids(resources: &Resources) -> Option<LinuxPids> {

@@ -1,6 +1,7 @@
 //! Users and groups by name or number, read by hand from the container's own files.
 
 use crate::error::{Error, Result};
+use crate::model::pod::Groups;
 
 /// Who a process is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +54,30 @@ pub fn resolve(text: &str, added: &[String], passwd: &str, group: &str) -> Resul
         new
     });
     Ok(who.who)
+}
+
+/// The same for a member of a sandbox: the image's groups count for a named primary group as well, or not at all.
+pub fn resolve_member(text: &str, added: &[String], groups: Groups, passwd: &str, group: &str) -> Result<Who> {
+    let (user, primary) = text.split_once(':').unwrap_or((text, ""));
+    let image = match groups {
+        Groups::Merged => group,
+        Groups::Strict => "",
+    };
+    // Names are still those of the image.
+    let primary = if primary.is_empty() { None } else { Some(find_group(primary, group)?) };
+    let mut who = resolve(user, &[], passwd, image)?;
+    if let Some(gid) = primary {
+        who.groups.retain(|it| *it != who.gid && *it != gid);
+        who.gid = gid;
+        who.groups.insert(0, gid);
+    }
+    for text in added {
+        let gid = find_group(text, group)?;
+        if !who.groups.contains(&gid) {
+            who.groups.push(gid);
+        }
+    }
+    Ok(who)
 }
 
 struct Found<'a> {
@@ -148,6 +173,16 @@ mod tests {
             who("web:none").unwrap_err().message(),
             "unable to find group none: no matching entries in group file"
         );
+    }
+
+    #[test]
+    fn groups_of_members_are_merged_or_strict() {
+        let added = ["4000".to_owned()];
+        let who = |text, groups| resolve_member(text, &added, groups, PASSWD, GROUP).map(|it| (it.gid, it.groups));
+        assert_eq!(who("web", Groups::Merged).unwrap(), (33, vec![33, 29, 4000]));
+        assert_eq!(who("web:3000", Groups::Merged).unwrap(), (3000, vec![3000, 29, 4000]));
+        assert_eq!(who("web:3000", Groups::Strict).unwrap(), (3000, vec![3000, 4000]));
+        assert_eq!(who("web:audio", Groups::Strict).unwrap(), (29, vec![29, 4000]));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Images: looked at, named, removed; brought in and sent out. The store knows them, this tells of them.
 
 mod filter;
+mod pods;
 mod remove;
 mod transfer;
 mod view;
 
 pub(crate) use filter::moment;
+pub(crate) use pods::PodImage;
 
 use spec::reference::Reference;
 use store::Image;

@@ -125,7 +125,7 @@ fn platform_of(text: &str) -> Result<Platform> {
     Platform::parse(text).map_err(|error| Error::new(Kind::Invalid, error.to_string()))
 }
 
-fn credentials(auth: RegistryAuth) -> Credentials {
+pub(super) fn credentials(auth: RegistryAuth) -> Credentials {
     Credentials {
         username: auth.username,
         password: auth.password,

@@ -1,6 +1,7 @@
 //! A start: root file system and sandbox side by side, then the process, asleep; then its program, while the new
 //! state is being stored. Whatever step fails, everything before it is undone.
 
+use std::path::PathBuf;
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
@@ -10,12 +11,14 @@ use super::Keeper;
 use super::networking::Network;
 use super::sandbox::{self, Prepared};
 use crate::compose::document::{self, Found};
-use crate::engine::blocking;
+use crate::engine::{blocking, file_error};
 use crate::error::{Error, Result};
 use crate::lifecycle::restart::Afterwards;
 use crate::lifecycle::{Action, step};
 use crate::model::host::Ulimit;
 use crate::model::mode::{IpcMode, NetworkMode, PidMode};
+use crate::pod::SHM;
+use crate::record::Folder;
 
 impl Keeper {
     /// Starts the container; what it tells is the next action either way.
@@ -36,9 +39,9 @@ impl Keeper {
         self.record.stopped = false;
         self.ending = None;
         let (root, network) = tokio::join!(self.prepare_root(), self.join_network());
-        let network = network.map_err(|error| error.prefixed("failed to set up container networking: "))?;
+        let mut network = network.map_err(|error| error.prefixed("failed to set up container networking: "))?;
         let outcome = match root {
-            Ok(root) => self.execute(root, &network).await,
+            Ok(root) => self.execute(root, &mut network).await,
             Err(error) => Err(error),
         };
         if outcome.is_err() {
@@ -53,21 +56,39 @@ impl Keeper {
         blocking(move || sandbox::prepare(&store, &record)).await
     }
 
-    async fn execute(&mut self, root: Prepared, network: &Network) -> Result<(i32, Timestamp)> {
+    async fn execute(&mut self, root: Prepared, network: &mut Network) -> Result<(i32, Timestamp)> {
         let id = self.record.id.clone();
         let spec = self.compose(&root, network)?;
         let cgroup = self.inner.cgroup(&self.record);
         let tag = self.record.short_id().to_owned();
-        let log = crate::logs::options::for_supervisor(
-            &self.record.host.log,
-            self.inner.folder(&id).log(&id),
-            &self.record.config,
-            &tag,
-        )?;
+        let path = self.inner.log_path(&self.record);
+        let log = match &self.record.pod {
+            Some(_) => {
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder).map_err(|error| file_error("create", folder, error))?;
+                }
+                supervisor::LogConfig::Cri(path)
+            }
+            None => crate::logs::options::for_supervisor(&self.record.host.log, path, &self.record.config, &tag)?,
+        };
         let netns = network.netns.as_ref().map(|fd| fd.try_clone()).transpose();
         let netns = netns.map_err(|error| Error::because(crate::Kind::Internal, "dup", error))?;
-        let request =
-            CreateRequest { id: id.clone(), spec, root: root.root, netns, cgroup, io: self.io(), log, attach: None };
+        let (joined, shm) = match &mut network.pod {
+            Some(pod) => (std::mem::take(&mut pod.namespaces), pod.shm.take()),
+            None => (Vec::new(), None),
+        };
+        let request = CreateRequest {
+            id: id.clone(),
+            spec,
+            root: root.root,
+            netns,
+            joined,
+            trees: shm.map(|shm| (PathBuf::from(SHM), shm)).into_iter().collect(),
+            cgroup,
+            io: self.io(),
+            log,
+            attach: None,
+        };
         let created = self.inner.supervisor.create(request).await;
         let created = created.map_err(|error| failed(error.into()))?;
         let outcome = self.run_program(created.pid, network).await;
@@ -138,10 +159,15 @@ impl Keeper {
         let defaults: Vec<Ulimit> = inner.config.default_ulimits.values().cloned().collect();
         let init = host.init.unwrap_or(inner.config.init);
         let files = match &host.network_mode {
+            _ if network.pod.is_some() => inner.folder(&self.record.id),
             NetworkMode::Container(other) => inner.folder(&inner.containers.find(other)?.id),
             _ => inner.folder(&self.record.id),
         };
-        if !matches!(host.network_mode, NetworkMode::Container(_)) {
+        let files = match &network.pod {
+            Some(pod) => Folder::at(pod.folder.clone()),
+            None => files,
+        };
+        if !matches!(host.network_mode, NetworkMode::Container(_)) && network.pod.is_none() {
             sandbox::write_files(inner, &self.record, network, &files)?;
         }
         let found = Found {
@@ -151,13 +177,17 @@ impl Keeper {
             resolv_conf: files.resolv_conf(),
             init: init.then_some(inner.config.binary.as_path()),
             ipc_of: match &host.ipc {
-                IpcMode::Container(other) => Some(self.joined(other, "IPC")?),
+                IpcMode::Container(other) if network.pod.is_none() => Some(self.joined(other, "IPC")?),
                 _ => None,
             },
             pid_of: match &host.pid {
-                PidMode::Container(other) => Some(self.joined(other, "PID")?),
+                PidMode::Container(other) => match network.pod.as_ref().and_then(|pod| pod.pause) {
+                    Some(pause) if self.is_own_sandbox(other) => Some(pause),
+                    _ => Some(self.joined(other, "PID")?),
+                },
                 _ => None,
             },
+            pod: network.pod.as_ref(),
             default_ulimits: &defaults,
             no_new_privileges: inner.config.no_new_privileges,
             seccomp_profile: inner.seccomp_profile.as_deref(),
@@ -166,6 +196,10 @@ impl Keeper {
             shm_size: inner.config.default_shm_size,
         };
         document::compose(&self.record, &self.record.mounts, &found)
+    }
+
+    fn is_own_sandbox(&self, id: &str) -> bool {
+        self.record.pod.as_ref().is_some_and(|member| member.sandbox == id)
     }
 
     /// Process id of a container whose namespace is joined.

@@ -15,6 +15,7 @@ use crate::model::event::EventKind;
 use crate::model::host::PortBinding;
 use crate::model::mode::NetworkMode;
 use crate::model::network::{Endpoint, EndpointSpec, EndpointView};
+use crate::pod::Joined;
 use crate::record::Record;
 
 /// A sandbox with its endpoints by network name.
@@ -24,6 +25,8 @@ pub struct Network {
     pub endpoints: BTreeMap<String, Endpoint>,
     pub sandbox: String,
     pub embedded_dns: bool,
+    /// What a member of a sandbox gets of it.
+    pub pod: Option<Joined>,
 }
 
 impl Network {
@@ -54,10 +57,16 @@ impl Network {
 impl Keeper {
     /// Makes the sandbox and its endpoints. On failure nothing is left.
     pub(super) async fn join_network(&self) -> Result<Network> {
+        if let Some(member) = &self.record.pod {
+            let mut joined = self.inner.join_sandbox(member)?;
+            let (netns, sandbox) = (joined.netns.take(), member.sandbox.clone());
+            return Ok(Network { netns, endpoints: BTreeMap::new(), sandbox, embedded_dns: false, pod: Some(joined) });
+        }
         let sandbox = EndpointId::random().0;
         if let NetworkMode::Container(other) = &self.record.host.network_mode {
             let netns = Some(self.netns_of(other)?);
-            return Ok(Network { netns, endpoints: BTreeMap::new(), sandbox: String::new(), embedded_dns: false });
+            let (endpoints, sandbox) = (BTreeMap::new(), String::new());
+            return Ok(Network { netns, endpoints, sandbox, embedded_dns: false, pod: None });
         }
         let networks = self.inner.networks.clone();
         let record = self.record.clone();
@@ -85,7 +94,7 @@ impl Keeper {
             }
             let has_dns = |name: &String| networks.find(name).is_ok_and(|it| it.has_dns());
             let embedded_dns = endpoints.keys().any(has_dns);
-            Ok(Network { netns: (!host).then_some(netns), endpoints, sandbox, embedded_dns })
+            Ok(Network { netns: (!host).then_some(netns), endpoints, sandbox, embedded_dns, pod: None })
         })
         .await
     }

@@ -30,12 +30,12 @@ pub struct Prepared {
 pub fn prepare(store: &Store, record: &Record) -> Result<Prepared> {
     let mounted = store.mount(record.snapshot(), store::Access::ReadWrite)?;
     let root = mounted.as_fd();
-    let who = users::resolve(
-        &record.config.user,
-        &record.host.group_add,
-        &root::read(root, "/etc/passwd")?,
-        &root::read(root, "/etc/group")?,
-    )?;
+    let (user, added) = (&record.config.user, &record.host.group_add);
+    let (passwd, group) = (root::read(root, "/etc/passwd")?, root::read(root, "/etc/group")?);
+    let who = match &record.pod {
+        Some(member) => users::resolve_member(user, added, member.groups, &passwd, &group)?,
+        None => users::resolve(user, added, &passwd, &group)?,
+    };
     let folder = record.config.working_dir.as_str();
     if !folder.is_empty() && clean(folder) != "/" {
         root::make_directory(root, &clean(folder))?;

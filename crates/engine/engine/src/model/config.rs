@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::host::HostConfig;
 use super::network::EndpointSpec;
+use super::pod::Member;
 
 /// A request to create a container; kept with the container as it was sent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct ContainerSpec {
     pub host: HostConfig,
     /// Wanted endpoints by network name.
     pub networks: BTreeMap<String, EndpointSpec>,
+    /// What makes it a member of a sandbox.
+    pub pod: Option<Member>,
 }
 
 /// The portable part of a container's configuration.

@@ -95,6 +95,8 @@ pub struct Resources {
     pub memory_swappiness: Option<i64>,
     pub oom_kill_disable: Option<bool>,
     pub pids_limit: Option<i64>,
+    /// Bytes by page size, as the kernel spells it (`2MB`).
+    pub hugepages: BTreeMap<String, u64>,
     pub ulimits: Vec<Ulimit>,
     pub cpu_count: i64,
     pub cpu_percent: i64,

@@ -59,6 +59,21 @@ pub struct ImageHistory {
     pub comment: String,
 }
 
+/// An image as whoever runs pods sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodImageView {
+    /// `sha256:...`.
+    pub id: String,
+    /// In full, with registry and tag.
+    pub tags: Vec<String>,
+    pub digests: Vec<String>,
+    pub size: u64,
+    pub user: String,
+    /// It was pulled for pods, and nobody has named, loaded or pulled it by hand.
+    pub collectable: bool,
+    pub used: Option<Timestamp>,
+}
+
 /// What removing images did, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageRemoved {

@@ -9,6 +9,7 @@ pub mod image;
 pub mod mode;
 pub mod mount;
 pub mod network;
+pub mod pod;
 pub mod stats;
 pub mod stream;
 pub mod system;

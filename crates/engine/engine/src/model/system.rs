@@ -61,6 +61,16 @@ pub struct DiskUsageQuery {
     pub volumes: bool,
 }
 
+/// Room on a file system.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Bytes.
+    pub capacity: u64,
+    pub available: u64,
+    pub inodes: u64,
+    pub inodes_free: u64,
+}
+
 /// Disk usage; `None` where it was not asked for.
 #[derive(Debug, Clone, Default)]
 pub struct DiskUsage {

@@ -158,7 +158,8 @@ impl State {
                 Some(addr) => leases.take(addr).map(|()| addr).map_err(|why| refused(why, addr.into()))?,
                 None => leases.take_any().ok_or_else(exhausted)?,
             };
-            endpoint.ipv4 = Some((addr, leases.subnet().prefix()));
+            let prefix = if network.is_routed() { 32 } else { leases.subnet().prefix() };
+            endpoint.ipv4 = Some((addr, prefix));
             endpoint.gateway4 = network.gateway4();
         } else if let Some(addr) = request.ipv4 {
             return Err(Error::AddressOutside(addr.into()));
@@ -226,7 +227,9 @@ fn address(inside: &mut Socket, index: u32, endpoint: &Endpoint, default_route: 
         batch.push(route::add_address(index, addr.into(), prefix));
     }
     if default_route {
-        batch.extend(endpoint.gateway4.map(|gateway| route::default_route(index, gateway.into())));
+        let alone = endpoint.ipv4.is_some_and(|(_, prefix)| prefix == 32);
+        let default_route = if alone { route::default_route_onlink } else { route::default_route };
+        batch.extend(endpoint.gateway4.map(|gateway| default_route(index, gateway.into())));
         batch.extend(endpoint.gateway6.map(|gateway| route::default_route(index, gateway.into())));
     }
     inside.run(&batch).map_err(netlink_error("give a sandbox its addresses"))

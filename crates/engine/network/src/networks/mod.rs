@@ -7,6 +7,7 @@
 
 mod attach;
 mod define;
+mod pods;
 mod reconcile;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +29,7 @@ use crate::pool::Pool;
 use crate::records::Records;
 use crate::sandbox::{HandedOut, Plug};
 
+pub use pods::{PODS, PodNetwork};
 pub use reconcile::Reconciled;
 
 /// Networks of one daemon; cloning gives another handle on the same ones.
@@ -176,7 +178,8 @@ impl Networks {
             bridge_index,
             mtu: network.mtu(),
             ipv6: network.ipv6,
-            isolated: !network.icc(),
+            isolated: !network.icc() || network.is_routed(),
+            routed: network.is_routed(),
             dns: network.has_dns(),
         }))
     }

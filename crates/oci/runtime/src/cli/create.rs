@@ -196,6 +196,7 @@ fn launch(options: &Options, id: &str, bundle: &Bundle, terminal: &Terminal, sta
     let hierarchy = Hierarchy::detect()?;
     let path = cgroup_path(&bundle.spec, id)?;
     let pending = crate::launch::spawn(Launch {
+        trees: Vec::new(),
         id,
         spec: &bundle.spec,
         root: Root::Path(bundle.rootfs.clone()),

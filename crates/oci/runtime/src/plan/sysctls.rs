@@ -8,18 +8,37 @@ use crate::error::{Error, Result};
 /// Files beneath /proc/sys with their values, in a fixed order.
 pub(crate) fn plan(linux: &Linux, namespaces: &Namespaces) -> Result<Vec<(String, String)>> {
     let mut plan = Vec::new();
+    let own =
+        OwnNamespaces { ipc: namespaces.has_own_ipc(), net: namespaces.has_own_net(), uts: namespaces.has_own_uts() };
     for (name, value) in linux.sysctl().iter().flatten() {
-        let name = dotted(name);
-        if let Some(problem) = refusal(&name, namespaces) {
-            return Err(Error::Spec { field: "linux.sysctl", problem: format!("{name:?} {problem}") });
-        }
-        plan.push((file(&name), value.clone()));
+        let file = sysctl_file(name, own).map_err(|problem| {
+            let problem = format!("{:?} {problem}", dotted(name));
+            Error::Spec { field: "linux.sysctl", problem }
+        })?;
+        plan.push((file, value.clone()));
     }
     plan.sort();
     Ok(plan)
 }
 
-fn refusal(name: &str, namespaces: &Namespaces) -> Option<&'static str> {
+/// Which namespaces somebody does not share with the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnNamespaces {
+    pub ipc: bool,
+    pub net: bool,
+    pub uts: bool,
+}
+
+/// The file beneath /proc/sys of a kernel parameter, or why it is none of those namespaces'.
+pub fn sysctl_file(name: &str, own: OwnNamespaces) -> std::result::Result<String, &'static str> {
+    let name = dotted(name);
+    match refusal(&name, own) {
+        Some(problem) => Err(problem),
+        None => Ok(file(&name)),
+    }
+}
+
+fn refusal(name: &str, own: OwnNamespaces) -> Option<&'static str> {
     const IPC: [&str; 10] = [
         "kernel.msgmax",
         "kernel.msgmnb",
@@ -36,13 +55,13 @@ fn refusal(name: &str, namespaces: &Namespaces) -> Option<&'static str> {
         return Some("is no name of a kernel parameter");
     }
     if IPC.contains(&name) || name.starts_with("fs.mqueue.") {
-        return (!namespaces.has_own_ipc()).then_some("is not allowed in the host's ipc namespace");
+        return (!own.ipc).then_some("is not allowed in the host's ipc namespace");
     }
     if name.starts_with("net.") {
-        return (!namespaces.has_own_net()).then_some("is not allowed in the host's network namespace");
+        return (!own.net).then_some("is not allowed in the host's network namespace");
     }
     match name {
-        "kernel.domainname" if namespaces.has_own_uts() => None,
+        "kernel.domainname" if own.uts => None,
         "kernel.domainname" => Some("is not allowed in the host's uts namespace"),
         "kernel.hostname" => Some("conflicts with hostname"),
         _ => Some("is not in a namespace of its own: it would change the host"),

@@ -47,6 +47,7 @@ fn run(bundle: &Path, id: &str, flags: &[String]) -> runtime::Result<i32> {
     }
     let socket = bundle.join("start.sock");
     let pending = launch::spawn(Launch {
+        trees: Vec::new(),
         id,
         spec: &spec,
         root,

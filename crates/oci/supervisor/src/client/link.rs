@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attachment::StdinSlot;
 use super::held::Table;
+use super::keep::Keeping;
 use super::locate::{locate, peer, program_of};
 use super::{Found, PATIENCE, SupervisorConfig};
 use crate::error::{Error, Result};
@@ -39,6 +40,7 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct State {
     table: Table,
+    keeping: Keeping,
     calls: HashMap<u64, oneshot::Sender<Answer>>,
     last_number: u64,
     /// Counts connections; the last one's number.
@@ -157,6 +159,16 @@ impl Shared {
         self.hierarchy.clone()
     }
 
+    /// Looks at, or changes, what is held under a name.
+    pub(super) fn keeping<T>(&self, with: impl FnOnce(&mut Keeping) -> T) -> T {
+        with(&mut self.lock().keeping)
+    }
+
+    /// Number of the last connection.
+    pub(super) fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
     pub(super) fn supervisor_pid(&self) -> i32 {
         self.lock().supervisor
     }
@@ -197,6 +209,10 @@ impl Shared {
                 Err(Error::Lost) => return Err(Error::Lost),
                 Err(error) => tracing::error!(%key, %error, "the new supervisor did not take a process over"),
             }
+        }
+        let untold = self.lock().keeping.untold(epoch);
+        for (kept, fds) in untold {
+            self.call_on(&link, Request::Keep(kept), fds).await?;
         }
         self.link.send_replace(Some(link));
         let current = program_of(&self.config).ok();
@@ -264,6 +280,10 @@ impl Shared {
             Notice::Changed { key, state: new } => state.table.change(&key, new),
             Notice::StdinClosed { key } => {
                 state.table.close_stdin(&key);
+                None
+            }
+            Notice::Kept(kept) => {
+                state.keeping.hold(kept, fds, epoch);
                 None
             }
             Notice::Release { key } => {

@@ -23,6 +23,18 @@ impl LogFile {
         LogFile { config, file: None, length: 0 }
     }
 
+    /// One file that nobody rotates here.
+    pub(crate) fn unbounded(path: PathBuf) -> LogFile {
+        LogFile::new(JsonFile { max_size: None, max_file: 1, ..JsonFile::bounded(path) })
+    }
+
+    /// Lets go of the file and makes it anew at its path, so that who moved it finds another one there.
+    pub(crate) fn reopen(&mut self) -> io::Result<()> {
+        self.file = None;
+        self.length()?;
+        Ok(())
+    }
+
     /// Tells whether a batch of `length` bytes that was begun at `before` is in the log; cuts a part of it off.
     pub(crate) fn settle(&mut self, before: u64, length: u64) -> io::Result<bool> {
         let now = self.length()?;

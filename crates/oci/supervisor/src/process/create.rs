@@ -10,14 +10,14 @@
 //! ```
 //! An exec is the same, with the start following at once.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use cgroup::Cgroup;
 use jiff::Timestamp;
 use runtime::{Exec, Keyring, Launch, Progress, Root, StartBy};
 use rustix::event::epoll::EventFlags;
-use spec::runtime::{PosixRlimitBuilder, PosixRlimitType, Process};
+use spec::runtime::{LinuxNamespaceType, PosixRlimitBuilder, PosixRlimitType, Process, Spec};
 
 use super::child::{Child, Stage};
 use super::poll::Token;
@@ -25,7 +25,7 @@ use super::request::{failed, no_such, refused};
 use super::table::{Caller, Supervisor};
 use crate::error::ErrorKind;
 use crate::stdio::Stdio;
-use crate::types::{Io, LogConfig, ProcessKey, ProcessState, Streams};
+use crate::types::{Io, LogConfig, Namespace, ProcessKey, ProcessState, Streams};
 use crate::wire::{CreateHead, ExecHead, Failure, Notice, Reply};
 
 /// A process that prepares itself, and who waits for it.
@@ -55,6 +55,9 @@ impl Supervisor {
             true => Some(fds.next().ok_or_else(|| missing("network namespace"))?),
             false => None,
         };
+        let joined = take(&mut fds, head.joined.len()).ok_or_else(|| missing("namespaces"))?;
+        let trees = take(&mut fds, head.trees.len()).ok_or_else(|| missing("trees"))?;
+        join(&mut head.spec, &head.joined, &joined);
         if let Some(process) = head.spec.process_mut() {
             self.limit_descriptors(process);
         }
@@ -65,6 +68,7 @@ impl Supervisor {
             root: Root::Mount(root),
             bundle: Path::new("/"),
             netns: netns.as_ref().map(AsFd::as_fd),
+            trees: head.trees.into_iter().zip(trees).collect(),
             stdio: child_stdio(head.io, ends),
             hierarchy: &self.hierarchy,
             cgroup: Some(&head.cgroup),
@@ -328,6 +332,28 @@ impl Supervisor {
         if let Ok(limit) = limit {
             limits.push(limit);
             process.set_rlimits(Some(limits));
+        }
+    }
+}
+
+/// The next so many descriptors, if there are.
+fn take(fds: &mut impl Iterator<Item = OwnedFd>, count: usize) -> Option<Vec<OwnedFd>> {
+    let taken: Vec<OwnedFd> = fds.take(count).collect();
+    (taken.len() == count).then_some(taken)
+}
+
+/// Puts descriptors of this process into the specification as the paths of namespaces, which it opens itself.
+fn join(spec: &mut Spec, kinds: &[Namespace], fds: &[OwnedFd]) {
+    let Some(list) = spec.linux_mut().as_mut().and_then(|linux| linux.namespaces_mut().as_mut()) else {
+        return;
+    };
+    for (kind, fd) in kinds.iter().zip(fds) {
+        let kind = match kind {
+            Namespace::Ipc => LinuxNamespaceType::Ipc,
+            Namespace::Uts => LinuxNamespaceType::Uts,
+        };
+        for namespace in list.iter_mut().filter(|it| it.typ() == kind) {
+            namespace.set_path(Some(format!("/proc/self/fd/{}", fd.as_raw_fd()).into()));
         }
     }
 }

@@ -18,7 +18,7 @@ use super::request::refused;
 use super::setup::system;
 use super::table::{Caller, Seat, Supervisor};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wire::{Failure, FeedRecord, Record, Reply};
+use crate::wire::{Failure, FeedRecord, Kept, Record, Reply};
 
 /// A wish that waits for a calm moment: nothing is being created, nothing waits to be sent.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ struct Image {
     descriptor_limit: Option<u64>,
     connections: Vec<ConnectionImage>,
     processes: Vec<ProcessImage>,
+    #[serde(default)]
+    kept: Vec<(Kept, Vec<RawFd>)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -131,7 +133,13 @@ impl Supervisor {
             processes.push(ProcessImage { record, fds: fds.iter().map(AsRawFd::as_raw_fd).collect(), feeds });
             all.extend(fds);
         }
+        let mut kept = Vec::new();
+        for (what, fds) in self.kept.values() {
+            kept.push((what.clone(), fds.iter().map(AsRawFd::as_raw_fd).collect()));
+            all.extend(fds.iter().map(AsFd::as_fd));
+        }
         let image = Image {
+            kept,
             lock: self.seat.lock.as_raw_fd(),
             listener: self.seat.listener.as_raw_fd(),
             descriptor_limit: self.seat.descriptor_limit,
@@ -161,6 +169,10 @@ pub(super) fn resume() -> Result<Supervisor> {
         if let Err(failure) = supervisor.adopt(process.record, feeds, fds?) {
             eprintln!("sampan supervisor: keep {key} over the upgrade: {}", failure.message);
         }
+    }
+    for (kept, fds) in image.kept {
+        let fds: Result<Vec<OwnedFd>> = fds.into_iter().map(take).collect();
+        supervisor.kept.insert(kept.name.clone(), (kept, fds?));
     }
     for kept in image.connections {
         let mut connection = Connection::new(take(kept.fd)?);

@@ -23,6 +23,9 @@ impl Supervisor {
             Request::CloseStdin { key } => self.close_stdin(&key).map(Some),
             Request::Delete { key } => self.delete(caller, &key),
             Request::Adopt { record, feeds } => self.adopt(*record, feeds, fds).map(|()| Some(Reply::Done)),
+            Request::Keep(kept) => Ok(Some(self.keep(caller, kept, fds))),
+            Request::LetGo { name } => Ok(Some(self.let_go(&name))),
+            Request::ReopenLog { container } => self.reopen_log(&ProcessKey::container(container)).map(Some),
             Request::Upgrade { binary } => self.plan_upgrade(caller, binary).map(|()| None),
         };
         match outcome {
@@ -50,6 +53,7 @@ impl Supervisor {
         for id in ids {
             self.send_hold(caller.connection, id);
         }
+        self.send_kept(caller.connection);
         Ok(Reply::Hello { pid: i32::try_from(std::process::id()).unwrap_or(0), program: self.program })
     }
 
@@ -72,6 +76,15 @@ impl Supervisor {
         let reply = Reply::Created { pid, attached: true, warnings: Vec::new() };
         self.answer(caller, Ok(reply), vec![observer]);
         Ok(())
+    }
+
+    fn reopen_log(&mut self, key: &ProcessKey) -> Result<Reply, Failure> {
+        let child = self.find(key).ok_or_else(|| no_such(key))?;
+        child
+            .stdio
+            .reopen_log()
+            .map_err(|error| refused(ErrorKind::Internal, format!("reopen the log of {key}: {error}")))?;
+        Ok(Reply::Done)
     }
 
     fn close_stdin(&mut self, key: &ProcessKey) -> Result<Reply, Failure> {

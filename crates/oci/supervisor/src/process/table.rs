@@ -16,7 +16,7 @@ use super::poll::{Poll, Token};
 use super::setup::system;
 use crate::error::{Error, Result};
 use crate::types::ProcessKey;
-use crate::wire::{self, Call, Notice, Packet, ProgramId};
+use crate::wire::{self, Call, Kept, Notice, Packet, ProgramId};
 
 /// When to accept connections again after that failed.
 const ACCEPT: Duration = Duration::from_secs(1);
@@ -44,6 +44,8 @@ pub(super) struct Supervisor {
     pub(super) timers: Vec<(Instant, Timer)>,
     pub(super) upgrade: Option<super::reexec::Upgrade>,
     pub(super) scratch: Vec<u8>,
+    /// Descriptors that are held under a name.
+    pub(super) kept: HashMap<String, (Kept, Vec<OwnedFd>)>,
     /// Control groups that those of containers were made in.
     pub(super) groups: BTreeSet<String>,
     /// It has nothing left to do.
@@ -95,6 +97,7 @@ impl Supervisor {
             timers: Vec::new(),
             upgrade: None,
             scratch: vec![0; 64 << 10],
+            kept: HashMap::new(),
             groups: BTreeSet::new(),
             over: false,
             last_id: 0,
@@ -125,7 +128,7 @@ impl Supervisor {
 
     /// Neither a process nor a daemon is left.
     fn is_idle(&self) -> bool {
-        self.children.is_empty() && self.connections.is_empty()
+        self.children.is_empty() && self.connections.is_empty() && self.kept.is_empty()
     }
 
     /// Ends after a while if nothing comes any more.

@@ -112,6 +112,8 @@ impl Stage {
     /// Describes a container that runs a command.
     pub fn command(&self, id: &str, args: &[&str]) -> CreateRequest {
         CreateRequest {
+            joined: Vec::new(),
+            trees: Vec::new(),
             id: id.to_owned(),
             spec: spec_of(args, false),
             root: self.root(),

@@ -18,6 +18,7 @@ fn record(host: HostConfig) -> Record {
         mounts: Vec::new(),
         networks: Default::default(),
         sandbox: String::new(),
+        pod: None,
         state: State::Created(Ended::default()),
         restarts: 0,
         waited: Default::default(),
@@ -29,6 +30,7 @@ fn record(host: HostConfig) -> Record {
 
 fn composed(host: HostConfig) -> Spec {
     let found = Found {
+        pod: None,
         who: Who { home: "/root".into(), groups: vec![0], ..Who::default() },
         hosts: "/h/hosts".into(),
         hostname: "/h/hostname".into(),

@@ -1,0 +1,198 @@
+//! A host of its own for a test: namespaces of one thread and of everything that it starts, a daemon's engine, an image.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use engine::{ByteStream, Engine, EngineConfig, ImportSpec};
+use pods::runtime::{Container, ContainerSpec, PodName, Runtime, Sandbox, SandboxSpec, Scope, State};
+
+/// How long anything may take on a machine that is busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One test's host.
+pub struct World {
+    pub folder: tempfile::TempDir,
+    pub engine: Engine,
+    pub pods: Runtime,
+}
+
+/// Runs a test on a thread in new namespaces, with a runtime of its own; without privileges says so and passes.
+pub fn on_a_host<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send + 'static) {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let thread = std::thread::spawn(|| {
+        sys::namespace::unshare_mounts_of_thread().unwrap();
+        sys::netns::unshare().unwrap();
+        run("mount", &["--make-rprivate", "/"]);
+        run("ip", &["link", "set", "lo", "up"]);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let engine = open_engine(folder.path()).await;
+            let pods = pods::open(engine.clone(), pods::Config::default()).await.unwrap();
+            import_busybox(&engine).await;
+            test(World { folder, engine, pods }).await;
+        });
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// A program of the host, which must succeed.
+pub fn run(program: &str, args: &[&str]) {
+    let status = Command::new(program).args(args).status().unwrap();
+    assert!(status.success(), "{program} {args:?}: {status}");
+}
+
+async fn open_engine(folder: &Path) -> Engine {
+    let binary = env!("CARGO_BIN_EXE_pods-under-test").into();
+    let mut config = EngineConfig::new(folder.join("data"), folder.join("run"), binary);
+    config.network.ready = 2;
+    Engine::open(config).await.unwrap()
+}
+
+async fn import_busybox(engine: &Engine) {
+    let mut tar = tar::Builder::new(Vec::new());
+    for name in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_size(0);
+        tar.append_data(&mut header, format!("{name}/"), std::io::empty()).unwrap();
+    }
+    let mut file = |path: &str, mode: u32, content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(mode);
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, path, content).unwrap();
+    };
+    file("bin/busybox", 0o755, &std::fs::read("/bin/busybox").unwrap());
+    file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/tmp:/bin/sh\n");
+    file("etc/group", 0o644, b"root:x:0:\nalice:x:1000:\nwheel:x:10:alice\n");
+    let applets = Command::new("/bin/busybox").arg("--list").output().unwrap().stdout;
+    for applet in String::from_utf8_lossy(&applets).lines().filter(|it| *it != "busybox") {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_mode(0o777);
+        header.set_size(0);
+        tar.append_link(&mut header, format!("bin/{applet}"), "busybox").unwrap();
+    }
+    let bytes = tar.into_inner().unwrap();
+    let (send, stream) = ByteStream::channel();
+    tokio::spawn(async move {
+        let _ = send.send(Ok(bytes.into())).await;
+    });
+    let spec = ImportSpec { reference: Some("box:1".to_owned()), ..ImportSpec::default() };
+    engine.import(spec, stream).await.unwrap();
+}
+
+impl World {
+    /// A pod's sandbox as the kubelet asks for one.
+    pub fn pod(&self, name: &str) -> SandboxSpec {
+        SandboxSpec {
+            pod: PodName { namespace: "default".to_owned(), name: name.to_owned(), uid: format!("uid-{name}") },
+            hostname: name.to_owned(),
+            log_directory: self.logs(name),
+            pid: Scope::Container,
+            cgroup_parent: format!("/kubepods/burstable/pod-{name}"),
+            labels: BTreeMap::from([("app".to_owned(), name.to_owned())]),
+            ..SandboxSpec::default()
+        }
+    }
+
+    pub fn logs(&self, name: &str) -> PathBuf {
+        self.folder.path().join("logs").join(name)
+    }
+
+    pub async fn sandbox(&self, name: &str) -> Sandbox {
+        self.pods.sandboxes.run(self.pod(name)).await.unwrap()
+    }
+
+    /// Creates and starts a container that runs a script.
+    pub async fn start(&self, sandbox: &str, name: &str, script: &str) -> String {
+        self.start_with(sandbox, container(name, script)).await
+    }
+
+    pub async fn start_with(&self, sandbox: &str, spec: ContainerSpec) -> String {
+        let id = self.pods.containers.create(sandbox, spec).await.unwrap();
+        self.pods.containers.start(&id).await.unwrap();
+        id
+    }
+
+    pub async fn container(&self, id: &str) -> Option<Container> {
+        self.pods.containers.list().await.unwrap().into_iter().find(|it| it.id == id)
+    }
+
+    pub async fn find(&self, id: &str) -> Option<Sandbox> {
+        self.pods.sandboxes.list().await.unwrap().into_iter().find(|it| it.id == id)
+    }
+
+    /// The state of a container once it has ended.
+    pub async fn ended(&self, id: &str) -> State {
+        let mut found = None;
+        until("a container ends", async || {
+            found = self.container(id).await.map(|it| it.state);
+            matches!(found, Some(State::Exited { .. }))
+        })
+        .await;
+        found.unwrap()
+    }
+
+    /// Runs a script to its end in a container of its own; its exit code and what it wrote.
+    pub async fn output(&self, sandbox: &str, spec: ContainerSpec) -> (i32, String) {
+        let log = self.container_log(sandbox, &spec).await;
+        let id = self.start_with(sandbox, spec).await;
+        let State::Exited { code, message, .. } = self.ended(&id).await else { unreachable!() };
+        self.pods.containers.remove(&id).await.unwrap();
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let _ = std::fs::remove_file(log);
+        let lines = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
+        (code, lines.collect::<Vec<_>>().join("\n") + &message)
+    }
+
+    async fn container_log(&self, sandbox: &str, spec: &ContainerSpec) -> PathBuf {
+        self.logs(&self.find(sandbox).await.unwrap().pod.name).join(&spec.log_path)
+    }
+
+    /// What a command in a running container says.
+    pub async fn exec(&self, container: &str, script: &str) -> (i32, String) {
+        let command = ["sh", "-c", script].map(str::to_owned).into();
+        let said = self.pods.streams.exec_sync(container, command, PATIENCE).await.unwrap();
+        (said.code, String::from_utf8_lossy(&said.stdout).trim().to_owned() + &String::from_utf8_lossy(&said.stderr))
+    }
+
+    /// Ends everything in order.
+    pub async fn end(self) {
+        for sandbox in self.pods.sandboxes.list().await.unwrap() {
+            self.pods.sandboxes.remove(&sandbox.id).await.unwrap();
+        }
+        self.engine.shutdown().await;
+    }
+}
+
+/// A container that runs a script.
+pub fn container(name: &str, script: &str) -> ContainerSpec {
+    ContainerSpec {
+        name: name.to_owned(),
+        image: "box:1".to_owned(),
+        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()],
+        log_path: format!("{name}/0.log").into(),
+        pid: Scope::Container,
+        ..ContainerSpec::default()
+    }
+}
+
+/// Waits until a condition holds; fails when the machine's patience is over.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
