@@ -109,13 +109,14 @@ impl Sources {
         self.inner.secrets.change(&namespace, &name, &before.secrets, &names.secrets);
     }
 
-    /// Lets go of what a pod held.
-    pub fn release(&self, pod: &PodName) {
+    /// Lets go of what the pod of a uid held.
+    pub fn release(&self, uid: &str) {
         let mut held = lock(&self.inner.held);
-        let Some(before) = held.remove(pod) else { return };
-        self.inner.config_maps.change(&pod.namespace, pod, &before.config_maps, &BTreeSet::new());
-        self.inner.secrets.change(&pod.namespace, pod, &before.secrets, &BTreeSet::new());
-        lock(&self.inner.changes).remove(pod);
+        let Some(pod) = held.keys().find(|pod| pod.uid == uid).cloned() else { return };
+        let before = held.remove(&pod).unwrap_or_default();
+        self.inner.config_maps.change(&pod.namespace, &pod, &before.config_maps, &BTreeSet::new());
+        self.inner.secrets.change(&pod.namespace, &pod, &before.secrets, &BTreeSet::new());
+        lock(&self.inner.changes).remove(&pod);
     }
 
     /// What there is now of what a pod names; holds it, where that was not done.

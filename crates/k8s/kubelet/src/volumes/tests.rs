@@ -1,0 +1,1 @@
+//! Volumes over an API server in this process.
