@@ -7,3 +7,4 @@ mod helm;
 mod kubectl;
 mod rust;
 mod survival;
+mod volumes;
