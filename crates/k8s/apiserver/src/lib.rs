@@ -12,6 +12,7 @@
 //! - [`http`]: routes, negotiation, bodies; [`discovery`], health and metrics beside it.
 //! - [`datastore`]: the store in the folder, or an etcd that several servers share.
 //! - [`admission`], [`allocate`]: what changes or refuses objects on their way to the store.
+//! - `proxy`: what nodes, pods and services answer themselves: logs, exec, ports, their HTTP, and what they use (`metrics.k8s.io`).
 //! - [`auth`], [`pki`], [`bootstrap`], [`crd`]: who may what, keys, first objects, custom resources.
 
 pub mod admission;
@@ -29,6 +30,7 @@ pub mod http;
 pub mod identity;
 pub mod metrics;
 pub mod pki;
+mod proxy;
 pub mod registry;
 pub mod server;
 pub mod stored;

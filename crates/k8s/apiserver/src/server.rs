@@ -23,6 +23,7 @@ use crate::http::body::Body;
 use crate::http::{Origin, handle, listen};
 use crate::metrics::Metrics;
 use crate::pki::Pki;
+use crate::proxy::Sampler;
 use crate::registry::Registry;
 use crate::{Config, Identity, OpenError, bootstrap, crd, datastore};
 
@@ -44,6 +45,7 @@ struct Inner {
     /// Hashes of OpenAPI documents, of the rows' generation they are of.
     hashes: Mutex<(u64, HashMap<String, String>)>,
     tasks: Mutex<tokio::task::JoinSet<()>>,
+    usage: Sampler,
 }
 
 impl ApiServer {
@@ -86,6 +88,7 @@ impl ApiServer {
             ending: watch::Sender::new(false),
             hashes: Mutex::default(),
             tasks: Mutex::new(tasks),
+            usage: Sampler::default(),
         };
         Ok(ApiServer { inner: Arc::new(inner) })
     }
@@ -155,6 +158,19 @@ impl ApiServer {
 
     pub(crate) fn is_ending(&self) -> bool {
         *self.inner.ending.borrow()
+    }
+
+    /// Usage of nodes and pods.
+    pub(crate) fn usage(&self) -> &Sampler {
+        &self.inner.usage
+    }
+
+    /// Returns when the server ends.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut ending = self.inner.ending.subscribe();
+        async move {
+            let _ = ending.wait_for(|ending| *ending).await.is_ok();
+        }
     }
 
     /// Address and port of the listener.

@@ -133,6 +133,7 @@ fn priorities(group: &str, version: &str) -> (i32, i32) {
         "discovery.k8s.io" => 16200,
         "flowcontrol.apiserver.k8s.io" => return (16100, 21),
         "resource.k8s.io" => return (15900, 20),
+        "metrics.k8s.io" => return (100, 100),
         _ => 15000,
     };
     (minimum, if version == "v2" { 30 } else { 15 })

@@ -19,6 +19,7 @@ use crate::Identity;
 use crate::auth::Connection;
 use crate::authorize::{Attributes, Decision, Resource, Target};
 use crate::metrics::Done;
+use crate::proxy::{self, Carried};
 use crate::server::ApiServer;
 
 /// How long a request may take that is neither a watch nor a stream.
@@ -36,16 +37,27 @@ pub enum Origin {
 /// Answers a request.
 pub async fn handle<B>(server: &ApiServer, origin: &Origin, request: Request<B>) -> Response<Body>
 where
-    B: hyper::body::Body<Data = Bytes>,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
     let began = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let upgrade = parts.extensions.remove();
     let route = path::parse(parts.uri.path());
     let parameters = Parameters::parse(parts.uri.query());
     let watches = matches!(&route, Route::Resource(path) if objects::verb(&parts.method, path, wants_watch(&parameters)) == "watch");
-    let doing = dispatch(server, origin, &parts, &route, parameters, body);
-    let answered = if watches { doing.await } else { in_time(doing).await };
+    let carried = Carried::of(&route);
+    let doing = async {
+        match (carried, &route) {
+            (Some(carried), Route::Resource(path)) => {
+                let ask = proxy::Ask { parts: &parts, path, parameters, upgrade };
+                carry(server, origin, &route, carried, ask, body).await
+            }
+            _ => dispatch(server, origin, &parts, &route, parameters, body).await,
+        }
+    };
+    let lasts = watches || carried.is_some_and(Carried::lasts);
+    let answered = if lasts { doing.await } else { in_time(doing).await };
     let mut response = answered.unwrap_or_else(|error| answer::error(&error, accepted(&parts.headers)));
     if wants_pretty(&parts) {
         response = answer::pretty(response);
@@ -58,7 +70,7 @@ where
         code: response.status().as_u16(),
         took: began.elapsed(),
     });
-    if !watches && gzip::accepted(&parts.headers) {
+    if !lasts && gzip::accepted(&parts.headers) {
         response = gzip::compress(response).await;
     }
     audit(&parts.headers, &mut response);
@@ -79,7 +91,7 @@ async fn dispatch<B>(
     body: B,
 ) -> Result<Response<Body>, ApiError>
 where
-    B: hyper::body::Body<Data = Bytes>,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
     let identity = who(server, origin, &parts.headers).await?;
@@ -113,6 +125,24 @@ where
         body: body::read(body).await?,
     };
     ask.answer(server.registry()).await
+}
+
+/// Answers a request that a node, a pod or a service answers.
+async fn carry<B>(
+    server: &ApiServer,
+    origin: &Origin,
+    route: &Route,
+    carried: Carried,
+    ask: proxy::Ask<'_>,
+    body: B,
+) -> Result<Response<Body>, ApiError>
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display,
+{
+    let identity = who(server, origin, &ask.parts.headers).await?;
+    may(server, &identity, ask.parts, route, &ask.parameters).await?;
+    carried.answer(server, &identity, ask, body).await
 }
 
 async fn who(server: &ApiServer, origin: &Origin, headers: &HeaderMap) -> Result<Arc<Identity>, ApiError> {

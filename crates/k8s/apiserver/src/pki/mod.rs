@@ -21,6 +21,7 @@ mod files;
 mod host;
 mod kubeconfig;
 mod leaf;
+mod node;
 mod peer;
 mod request;
 #[cfg(test)]
@@ -118,6 +119,8 @@ struct Inner {
     token_key: TokenKey,
     peers: PeerVerifier,
     proxies: PeerVerifier,
+    /// What connections to kubelets are made with, once there was one.
+    node_client: Mutex<node::NodeClient>,
 }
 
 struct State {
@@ -162,7 +165,15 @@ impl Pki {
         let proxies = PeerVerifier::new(proxy_authority.chain())?;
         let token_key = TokenKey::open(&folder)?;
         let state = State { authority, proxy_authority, apiserver, admin, proxy_client, server: None };
-        let inner = Inner { config, state: Mutex::new(state), serving, token_key, peers, proxies };
+        let inner = Inner {
+            config,
+            state: Mutex::new(state),
+            serving,
+            token_key,
+            peers,
+            proxies,
+            node_client: Mutex::default(),
+        };
         Ok(Pki { inner: Arc::new(inner) })
     }
 

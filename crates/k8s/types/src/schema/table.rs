@@ -32,6 +32,7 @@ const FILES: &[&str] = &[
     include_str!("../../kinds/discovery_v1.kinds"),
     include_str!("../../kinds/flowcontrol_v1.kinds"),
     include_str!("../../kinds/resource_v1.kinds"),
+    include_str!("../../kinds/metrics_v1beta1.kinds"),
     include_str!("../../kinds/admission_v1.kinds"),
     include_str!("../../kinds/apidiscovery_v2.kinds"),
     include_str!("../../kinds/meta_v1.kinds"),
