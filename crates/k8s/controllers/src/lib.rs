@@ -11,6 +11,8 @@
 //! - [`deployment`]: replica sets by template, one after the other
 //! - [`statefulset`], [`daemonset`]: pods with names and claims, pods for every node; [`revisions`]: what their templates were
 //! - [`owned`], [`pods`], [`hash`]: what those who make pods share: adoption, expectations, batches
+//! - [`endpoint_slices`], [`endpoints`]: who receives what is meant for a service
+//! - [`load_balancers`]: addresses of services that want to be reached from outside
 //! - [`service_account`], [`root_ca`], [`bootstrap_token`]: what every namespace has, and what expires
 //! - [`node`]: the life of nodes: addresses for their pods, health, taints, and pods leaving
 //!
@@ -19,8 +21,11 @@
 pub mod bootstrap_token;
 pub mod daemonset;
 pub mod deployment;
+pub mod endpoint_slices;
+pub mod endpoints;
 pub mod gc;
 pub mod hash;
+pub mod load_balancers;
 pub mod namespace;
 pub mod node;
 pub mod owned;
@@ -56,6 +61,7 @@ pub fn start(informers: &Informers) -> Controllers {
     tasks.spawn(root_ca::run(client.clone()));
     tasks.spawn(bootstrap_token::run(client.clone()));
     tasks.spawn(node::run(informers.clone()));
+    services(&mut tasks, informers);
     Controllers { tasks }
 }
 
@@ -69,6 +75,14 @@ fn workloads(tasks: &mut JoinSet<()>, informers: &Informers) {
     let revisions = Owned::<ControllerRevision>::new(informers.get());
     tasks.spawn(statefulset::run(informers.clone(), pods.clone(), revisions.clone()));
     tasks.spawn(daemonset::run(informers.clone(), pods, revisions));
+}
+
+/// Those of services.
+fn services(tasks: &mut JoinSet<()>, informers: &Informers) {
+    tasks.spawn(endpoint_slices::run(informers.clone()));
+    tasks.spawn(endpoint_slices::mirror::run(informers.clone()));
+    tasks.spawn(endpoints::run(informers.clone()));
+    tasks.spawn(load_balancers::run(informers.clone()));
 }
 
 impl Controllers {
