@@ -310,8 +310,10 @@ fn mount_list(record: &Record, planned: &[Planned], found: &Found<'_>, security:
         IpcMode::None => list.retain(|it| it.destination() != Path::new("/dev/shm")),
         IpcMode::Host => {
             list.retain(|it| !["/dev/shm", "/dev/mqueue"].iter().any(|path| it.destination() == Path::new(path)));
-            list.push(bind(Path::new("/dev/shm"), "/dev/shm", &["rbind", "rprivate"])?);
-            list.push(bind(Path::new("/dev/mqueue"), "/dev/mqueue", &["rbind", "rprivate"])?);
+            // A host without one of them has none to share.
+            for path in ["/dev/shm", "/dev/mqueue"].into_iter().filter(|it| Path::new(it).exists()) {
+                list.push(bind(Path::new(path), path, &["rbind", "rprivate"])?);
+            }
         }
         IpcMode::Default | IpcMode::Private | IpcMode::Shareable | IpcMode::Container(_) => {}
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use cgroup::{Cgroup, Hierarchy};
+use supervisor::ProcessKey;
 
 use super::table::lock;
 use crate::engine::Inner;
@@ -48,7 +49,9 @@ pub fn collect(inner: &Inner) {
     let mut kept = HashSet::new();
     for handle in inner.containers.all() {
         let record = handle.record();
-        if record.state.is_live() {
+        // A member that nobody holds was lost with its sandbox: it must not run on beside its successor.
+        let lost = || record.pod.is_some() && inner.supervisor.state(&ProcessKey::container(&*record.id)).is_none();
+        if record.state.is_live() && !lost() {
             kept.insert(inner.cgroup(&record));
         }
     }

@@ -178,7 +178,7 @@ impl Networks {
             bridge_index,
             mtu: network.mtu(),
             ipv6: network.ipv6,
-            isolated: !network.icc() || network.is_routed(),
+            isolated: !network.icc(),
             routed: network.is_routed(),
             dns: network.has_dns(),
         }))

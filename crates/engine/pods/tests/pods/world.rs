@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,15 +13,20 @@ use pods::runtime::{Container, ContainerSpec, PodName, Runtime, Sandbox, Sandbox
 /// How long anything may take on a machine that is busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One test's host.
+/// One test's daemon.
 pub struct World {
-    pub folder: tempfile::TempDir,
+    pub folder: PathBuf,
     pub engine: Engine,
     pub pods: Runtime,
 }
 
-/// Runs a test on a thread in new namespaces, with a runtime of its own; without privileges says so and passes.
-pub fn on_a_host<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send + 'static) {
+/// One test's host: it outlives daemons.
+pub struct Host {
+    folder: tempfile::TempDir,
+}
+
+/// Runs a test on a thread in new namespaces; without privileges says so and passes.
+pub fn on_a_bare_host(test: impl FnOnce(&Host) + Send + 'static) {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: needs root");
         return;
@@ -30,18 +36,51 @@ pub fn on_a_host<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send + 
         sys::netns::unshare().unwrap();
         run("mount", &["--make-rprivate", "/"]);
         run("ip", &["link", "set", "lo", "up"]);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async {
-            let folder = tempfile::tempdir().unwrap();
-            let engine = open_engine(folder.path()).await;
-            let pods = pods::open(engine.clone(), pods::Config::default()).await.unwrap();
-            import_busybox(&engine).await;
-            test(World { folder, engine, pods }).await;
-        });
+        test(&Host { folder: tempfile::tempdir().unwrap() });
     });
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// Runs a test with one daemon from its start to its end.
+pub fn on_a_host<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send + 'static) {
+    on_a_bare_host(|host| {
+        host.daemon(|world| async move {
+            import_busybox(&world.engine).await;
+            test(world).await;
+        });
+    });
+}
+
+impl Host {
+    /// Runs a daemon until the future is ready; then it is gone as if it were killed, unless it was shut down.
+    pub fn daemon<T, F: Future<Output = T>>(&self, life: impl FnOnce(World) -> F) -> T {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let told = runtime.block_on(async {
+            let folder = self.folder.path().to_owned();
+            let engine = open_engine(&folder).await;
+            let pods = pods::open(engine.clone(), pods::Config::default()).await.unwrap();
+            life(World { folder, engine, pods }).await
+        });
+        runtime.shutdown_timeout(PATIENCE);
+        told
+    }
+
+    /// Kills the supervisor and waits until it is gone.
+    pub fn kill_supervisor(&self) {
+        kill_supervisor(self.folder.path());
+    }
+}
+
+/// Kills the supervisor of a folder and waits until it is gone.
+pub fn kill_supervisor(folder: &Path) {
+    let pid = std::fs::read_to_string(folder.join("run/supervisor.lock")).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    let handle = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+    rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL).unwrap();
+    let mut gone = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+    rustix::event::poll(&mut gone, None).unwrap();
 }
 
 /// A program of the host, which must succeed.
@@ -54,10 +93,20 @@ async fn open_engine(folder: &Path) -> Engine {
     let binary = env!("CARGO_BIN_EXE_pods-under-test").into();
     let mut config = EngineConfig::new(folder.join("data"), folder.join("run"), binary);
     config.network.ready = 2;
-    Engine::open(config).await.unwrap()
+    let start = Instant::now();
+    loop {
+        match Engine::open(config.clone()).await {
+            Ok(engine) => return engine,
+            // A thread of the daemon before has the database open for another moment.
+            Err(error) if error.message().contains("already open") && start.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
-async fn import_busybox(engine: &Engine) {
+pub async fn import_busybox(engine: &Engine) {
     let mut tar = tar::Builder::new(Vec::new());
     for name in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
         let mut header = tar::Header::new_gnu();
@@ -107,7 +156,7 @@ impl World {
     }
 
     pub fn logs(&self, name: &str) -> PathBuf {
-        self.folder.path().join("logs").join(name)
+        self.folder.join("logs").join(name)
     }
 
     pub async fn sandbox(&self, name: &str) -> Sandbox {
@@ -167,11 +216,35 @@ impl World {
         (said.code, String::from_utf8_lossy(&said.stdout).trim().to_owned() + &String::from_utf8_lossy(&said.stderr))
     }
 
-    /// Ends everything in order.
+    /// Runs `work` on a thread in the network namespace of a running container.
+    pub async fn inside<T: Send + 'static>(
+        &self,
+        container: &str,
+        work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let pid = self.container(container).await.unwrap().pid;
+        let netns = std::fs::File::open(format!("/proc/{pid}/ns/net")).unwrap();
+        tokio::task::spawn_blocking(move || network::run_inside(netns.as_fd(), work)).await.unwrap()
+    }
+
+    /// Control groups that are left of this daemon's pods.
+    pub async fn groups(&self) -> Vec<PathBuf> {
+        let instance = self.engine.info().await.unwrap().id;
+        let hierarchy = cgroup::Hierarchy::detect().unwrap();
+        let mounts = hierarchy.v1_mounts().into_iter().map(|(_, mount)| mount.to_owned());
+        let mounts = mounts.chain(hierarchy.v2_mount().map(Into::into)).collect::<Vec<PathBuf>>();
+        let tops = mounts.iter().map(|mount| mount.join("sampan").join(&instance[..8]).join("kubepods"));
+        tops.filter(|path| path.exists()).collect()
+    }
+
+    /// Ends everything in order; nothing may be left.
     pub async fn end(self) {
         for sandbox in self.pods.sandboxes.list().await.unwrap() {
             self.pods.sandboxes.remove(&sandbox.id).await.unwrap();
         }
+        assert_eq!(self.groups().await, Vec::<PathBuf>::new());
+        let folders = std::fs::read_dir(self.folder.join("data/sandboxes")).map_or(0, Iterator::count);
+        assert_eq!(folders, 0, "folders of sandboxes");
         self.engine.shutdown().await;
     }
 }
