@@ -1,0 +1,135 @@
+//! Makes what the containers of a pod share: its volumes and its sandbox.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_client::Severity::Warning;
+use pods::runtime::{HostPort, SandboxSpec, Scope};
+use tokio::sync::watch;
+
+use crate::context::Context;
+use crate::start::ends;
+use crate::view::View;
+use crate::volumes::MountedVolumes;
+use crate::{network_files, resources, security};
+
+/// Why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoSandbox {
+    /// What is tried again.
+    Failed(String),
+    /// What the node never lets run: the reason and the message.
+    Refused(&'static str, String),
+    Ending,
+}
+
+/// Mounts the volumes, waiting for what is not there yet, and runs a sandbox where one is wanted; those before it are stopped.
+pub async fn make(
+    context: Arc<Context>,
+    view: View,
+    attempt: Option<u32>,
+    dead: Vec<String>,
+    mounted: Option<Arc<MountedVolumes>>,
+    mut ending: watch::Receiver<bool>,
+) -> Result<Arc<MountedVolumes>, NoSandbox> {
+    let run = async {
+        for id in &dead {
+            if let Err(error) = context.runtime.sandboxes.stop(id).await {
+                tracing::debug!(sandbox = %id, %error, "a dead sandbox is not cleared");
+            }
+        }
+        match attempt {
+            Some(attempt) => run(&context, &view, attempt).await,
+            None => Ok(()),
+        }
+    };
+    let mount = async {
+        match mounted {
+            Some(mounted) => Ok(mounted),
+            None => mount(&context, &view, &mut ending).await,
+        }
+    };
+    let (ran, mounted) = tokio::join!(run, mount);
+    ran?;
+    mounted
+}
+
+async fn mount(
+    context: &Context,
+    view: &View,
+    ending: &mut watch::Receiver<bool>,
+) -> Result<Arc<MountedVolumes>, NoSandbox> {
+    loop {
+        // A mount that was begun is not left half done: only waiting is broken off.
+        match context.volumes.mount(&view.pod).await {
+            Ok(mounted) => return Ok(Arc::new(mounted)),
+            Err(error) => context.event(view, Warning, "FailedMount", error.to_string()),
+        }
+        tokio::select! {
+            () = context.volumes.ready(&view.pod) => {}
+            () = ends(ending) => return Err(NoSandbox::Ending),
+        }
+    }
+}
+
+async fn run(context: &Context, view: &View, attempt: u32) -> Result<(), NoSandbox> {
+    let spec = spec(context, view, attempt)?;
+    if let Err(error) = std::fs::create_dir_all(&spec.log_directory) {
+        return Err(NoSandbox::Failed(format!("make {}: {error}", spec.log_directory.display())));
+    }
+    match context.runtime.sandboxes.run(spec).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let message = format!("Failed to create pod sandbox: {error}");
+            context.event(view, Warning, "FailedCreatePodSandBox", message);
+            Err(NoSandbox::Failed(error.to_string()))
+        }
+    }
+}
+
+/// What the sandbox is asked to be.
+fn spec(context: &Context, view: &View, attempt: u32) -> Result<SandboxSpec, NoSandbox> {
+    let (config, pod, spec) = (&context.config, &*view.pod, view.spec());
+    let sysctls =
+        security::sysctls(config, pod).map_err(|error| NoSandbox::Refused("SysctlForbidden", error.to_string()))?;
+    let dns = network_files::dns(config, pod).map_err(|error| NoSandbox::Failed(error.to_string()))?;
+    let name = view.name();
+    let scope = |node: Option<bool>| if node == Some(true) { Scope::Node } else { Scope::Pod };
+    Ok(SandboxSpec {
+        attempt,
+        hostname: network_files::hostname(config, pod),
+        labels: view.labels(),
+        annotations: pod.metadata.annotations.clone().unwrap_or_default(),
+        log_directory: config.log_folder(&name),
+        dns,
+        host_ports: host_ports(view),
+        network: scope(spec.host_network),
+        ipc: scope(spec.host_ipc),
+        pid: match (spec.host_pid, spec.share_process_namespace) {
+            (Some(true), _) => Scope::Node,
+            (_, Some(true)) => Scope::Pod,
+            _ => Scope::Container,
+        },
+        sysctls,
+        cgroup_parent: resources::cgroup(pod, &view.uid),
+        resources: resources::pod(pod),
+        pod: name,
+    })
+}
+
+/// On the node's network the ports are the node's already.
+fn host_ports(view: &View) -> Vec<HostPort> {
+    if view.host_network() {
+        return Vec::new();
+    }
+    let all = view.init.iter().chain(&view.app).flat_map(|part| part.container.ports.iter().flatten());
+    let ports = all.filter_map(|port| {
+        Some(HostPort {
+            protocol: port.protocol.clone().unwrap_or_else(|| "TCP".into()),
+            container_port: port.container_port.try_into().ok()?,
+            host_port: port.host_port?.try_into().ok().filter(|port| *port != 0)?,
+            host_ip: port.host_ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok()).filter(|ip| !ip.is_unspecified()),
+        })
+    });
+    ports.collect()
+}
