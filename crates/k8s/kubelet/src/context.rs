@@ -12,6 +12,7 @@ use crate::admission::Admission;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::lookup::Lookup;
+use crate::sources::Sources;
 use crate::view::{Part, View};
 use crate::volumes::Volumes;
 
@@ -26,6 +27,7 @@ pub struct Context {
     pub recorder: Recorder,
     pub volumes: Volumes,
     pub environment: Environment,
+    pub sources: Sources,
     pub lookup: Lookup,
     pub admission: Admission,
     pub pulls: Semaphore,
@@ -44,10 +46,12 @@ impl Context {
         admission: Admission,
         memory: u64,
     ) -> Arc<Context> {
+        let sources = Sources::new(client.clone());
         Arc::new(Context {
             recorder: Recorder::new(client.clone(), "kubelet", &config.node_name),
-            volumes: Volumes::new(&config, client.clone()),
-            environment: Environment::new(&config, client.clone()),
+            volumes: Volumes::new(&config, client.clone(), &sources),
+            environment: Environment::new(&config, client.clone(), &sources),
+            sources,
             lookup: Lookup::new(runtime.clone()),
             pulls: Semaphore::new(PULLS),
             admission,

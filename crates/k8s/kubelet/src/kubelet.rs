@@ -89,6 +89,7 @@ impl Kubelet {
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
         tasks.spawn(events(workers.clone(), happening));
+        tasks.spawn(sources(workers.clone(), context.sources.listen()));
         tasks.spawn(sweep(workers.clone(), pods));
         let slots = workers.clone();
         let slot = Arc::new(move |uid: &str| slots.slot(uid));
@@ -120,6 +121,12 @@ impl Workers {
 
     fn slot(&self, uid: &str) -> Option<Slot> {
         self.lock().get(uid).map(|(slot, _)| slot.clone())
+    }
+
+    fn wake_all(&self) {
+        for (slot, _) in self.lock().values() {
+            slot.wake.notify_one();
+        }
     }
 
     fn change(&self, change: &Change<Pod>) {
@@ -165,11 +172,22 @@ async fn events(workers: Workers, mut events: tokio::sync::broadcast::Receiver<p
                     slot.wake.notify_one();
                 }
             }
-            Err(RecvError::Lagged(_)) => {
-                for (slot, _) in workers.lock().values() {
+            Err(RecvError::Lagged(_)) => workers.wake_all(),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// What changes of the objects that pods name wakes them: a container may be waiting for one.
+async fn sources(workers: Workers, mut changed: tokio::sync::broadcast::Receiver<pods::runtime::PodName>) {
+    loop {
+        match changed.recv().await {
+            Ok(pod) => {
+                if let Some(slot) = workers.slot(&pod.uid) {
                     slot.wake.notify_one();
                 }
             }
+            Err(RecvError::Lagged(_)) => workers.wake_all(),
             Err(RecvError::Closed) => return,
         }
     }

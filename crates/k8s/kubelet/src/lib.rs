@@ -39,7 +39,6 @@ mod observed;
 mod plan;
 mod pressure;
 mod probes;
-mod pull_secrets;
 mod reporter;
 mod resources;
 mod sandbox;

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use crate::context::Context;
 use crate::environment::Addresses;
 use crate::observed::{GRACE, HASH, MESSAGE_PATH, MESSAGE_POLICY};
-use crate::pull_secrets;
 use crate::view::{Part, Role, View};
 use crate::volumes::MountedVolumes;
 use crate::{hooks, network_files, resources, security};
@@ -130,7 +129,8 @@ impl Start {
         self.tell("Pulling", format!("Pulling image \"{name}\""));
         let waited = Instant::now();
         let pull = async {
-            let auths = pull_secrets::credentials(&context.client, &self.view.pod, name).await;
+            // Secrets that cannot be read are left out: the pull says what that leads to.
+            let auths = context.environment.pull_auths(&self.view.pod, name).await.unwrap_or_default();
             let _turn = context.pulls.acquire().await;
             let began = Instant::now();
             (context.runtime.images.pull(name, auths).await, began.elapsed())
