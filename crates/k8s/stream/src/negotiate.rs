@@ -39,7 +39,7 @@ pub struct Refused {
     pub status: StatusCode,
     pub message: String,
     /// Further headers of the answer.
-    pub headers: HeaderMap,
+    pub headers: Box<HeaderMap>,
 }
 
 /// The connection that a request was made on.
@@ -54,7 +54,7 @@ pub(crate) enum Asked {
 
 impl Refused {
     pub(crate) fn bad(message: impl Into<String>) -> Refused {
-        Refused { status: StatusCode::BAD_REQUEST, message: message.into(), headers: HeaderMap::new() }
+        Refused { status: StatusCode::BAD_REQUEST, message: message.into(), headers: Box::default() }
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn spdy_protocol<'a>(headers: &HeaderMap, known: &[&'a str]) -> Resul
             offered.join(" "),
             known.join(" ")
         );
-        Refused { status: StatusCode::FORBIDDEN, message, headers: accepted }
+        Refused { status: StatusCode::FORBIDDEN, message, headers: accepted.into() }
     })
 }
 

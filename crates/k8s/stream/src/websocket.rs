@@ -36,7 +36,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// What comes next; `None` when the connection ends. Giving up waiting loses nothing.
     pub async fn next(&mut self) -> Result<Option<Event>, ReadError> {
         loop {
-            if let Some(event) = self.decoder.next()? {
+            if let Some(event) = self.decoder.event()? {
                 return Ok(Some(event));
             }
             if self.io.read_buf(self.decoder.buffer()).await? == 0 {

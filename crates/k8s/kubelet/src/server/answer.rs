@@ -53,6 +53,6 @@ pub fn switching(response: Response<()>) -> Response<Body> {
 /// A request for streams that cannot be had.
 pub fn refused(refused: Refused) -> Response<Body> {
     let mut response = text(refused.status, refused.message);
-    response.headers_mut().extend(refused.headers);
+    response.headers_mut().extend(*refused.headers);
     response
 }

@@ -215,7 +215,7 @@ impl Reading {
     async fn run<R: AsyncRead + Unpin>(mut self, mut io: R) {
         let mut decoder = Decoder::default();
         loop {
-            match decoder.next() {
+            match decoder.event() {
                 Ok(Some(event)) => match self.take(event).await {
                     Ok(true) => continue,
                     Ok(false) => break,

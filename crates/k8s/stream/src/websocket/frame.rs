@@ -161,7 +161,7 @@ impl Decoder {
     }
 
     /// The next event; `None` when more bytes are needed.
-    pub fn next(&mut self) -> Result<Option<Event>, ProtocolError> {
+    pub fn event(&mut self) -> Result<Option<Event>, ProtocolError> {
         if self.open.is_some() {
             return Ok(self.piece());
         }

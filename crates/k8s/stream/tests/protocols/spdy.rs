@@ -14,7 +14,7 @@ fn decode(bytes: &[u8], piece: usize) -> Result<Vec<Event>, ProtocolError> {
     let mut events: Vec<Event> = Vec::new();
     for bytes in bytes.chunks(piece.max(1)) {
         decoder.buffer().put_slice(bytes);
-        while let Some(event) = decoder.next()? {
+        while let Some(event) = decoder.event()? {
             match (events.last_mut(), event) {
                 // data is handed on as it comes
                 (Some(Event::Data { stream, last, payload }), Event::Data { stream: s, last: l, payload: p })
@@ -162,7 +162,7 @@ async fn streams_with_numbers_of_the_wrong_side_or_used_before_are_reset() {
     let mut decoder = Decoder::default();
     let mut events = Vec::new();
     while events.len() < 3 {
-        match decoder.next().unwrap() {
+        match decoder.event().unwrap() {
             Some(event) => events.push(event),
             None => assert!(raw.read_buf(decoder.buffer()).await.unwrap() > 0),
         }

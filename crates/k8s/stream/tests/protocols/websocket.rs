@@ -12,7 +12,7 @@ fn decode(role: Role, bytes: &[u8], piece: usize) -> Result<Vec<Event>, Protocol
     let mut events = Vec::new();
     for bytes in bytes.chunks(piece.max(1)) {
         decoder.buffer().put_slice(bytes);
-        while let Some(event) = decoder.next()? {
+        while let Some(event) = decoder.event()? {
             events.push(event);
         }
     }
