@@ -6,5 +6,6 @@ mod datastore;
 mod helm;
 mod kubectl;
 mod rust;
+mod streams;
 mod survival;
 mod volumes;
