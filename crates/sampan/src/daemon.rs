@@ -5,6 +5,7 @@ mod flags;
 mod kubernetes;
 mod leading;
 mod pidfile;
+mod services;
 mod settings;
 mod sockets;
 mod tls;

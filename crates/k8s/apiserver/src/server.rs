@@ -119,6 +119,13 @@ impl ApiServer {
         Ok(())
     }
 
+    /// Serves one more listener, which nobody is told of.
+    pub async fn serve_also(&self, listener: TcpListener) -> Result<(), OpenError> {
+        let tls = TlsAcceptor::from(self.inner.pki.server_config()?);
+        listen(self.clone(), listener, tls, self.inner.ending.subscribe()).await;
+        Ok(())
+    }
+
     /// The API for clients in this process, acting as `identity`: `kube::Client::new(server.service(identity), "default")`.
     pub fn service(&self, identity: Identity) -> Service {
         Service { server: self.clone(), origin: Origin::Inside(identity.into()) }

@@ -48,7 +48,8 @@ impl Config {
 
     /// Eight letters or fewer that are this instance's.
     pub(crate) fn short(&self) -> String {
-        if self.instance.len() <= 8 {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if (1..=8).contains(&self.instance.len()) && self.instance.bytes().all(plain) {
             return self.instance.clone();
         }
         // FNV-1a: the same in every version, so that the next daemon finds what this one made

@@ -175,7 +175,7 @@ pub(crate) fn backends(slices: &[Arc<EndpointSlice>], port: &Port) -> Vec<Backen
         }
     }
     // while endpoints move from one slice to another, they are in both
-    found.sort_by(|one, other| (one.address, one.port, !one.ready).cmp(&(other.address, other.port, !other.ready)));
+    found.sort_by_key(|backend| (backend.address, backend.port, !backend.ready));
     found.dedup_by_key(|backend| (backend.address, backend.port));
     found
 }

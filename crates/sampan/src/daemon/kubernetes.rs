@@ -9,11 +9,13 @@ use tokio::net::TcpListener;
 
 use super::flags::KubernetesFlags;
 use super::leading::{self, Leading};
+use super::services::{self, Services};
 
 /// What runs.
 pub struct Kubernetes {
     server: ApiServer,
     leading: Leading,
+    services: Option<Services>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -40,14 +42,30 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubern
     tracing::info!(address = %bound, "Kubernetes API listens");
     let client = kube::Client::new(server.service(Identity::loopback()), "default");
     let informers = k8s_client::Informers::new(client);
+    let services = match services::start(&server, &informers, &node_name(), &data_root).await {
+        Ok(services) => Some(services),
+        Err(error) => {
+            tracing::error!("services are not balanced on this host: {error:#}");
+            None
+        }
+    };
     let leading = Leading::start(informers, leading::identity(&dir)?);
-    Ok(Kubernetes { leading, server, serving })
+    Ok(Kubernetes { leading, services, server, serving })
+}
+
+/// Name of this host's node: the host's own, as names of objects are written.
+fn node_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
 impl Kubernetes {
     /// Ends it; everything acknowledged is on disk.
     pub async fn shutdown(self) {
         self.leading.shutdown().await;
+        if let Some(services) = self.services {
+            services.shutdown().await;
+        }
         self.server.shutdown().await;
         let _ = self.serving.await;
     }

@@ -29,7 +29,9 @@ pub async fn advertise(registry: &Registry, config: &Config, port: u16) -> Resul
 /// The address of this machine by which the service leads here.
 pub fn address(config: &Config) -> Option<IpAddr> {
     let service = cluster_address(config)?;
-    pki::host_addresses().into_iter().find(|address| address.is_ipv4() == service.is_ipv4())
+    // the node has addresses of services, too, on a link for them; those are the same on every node
+    let is_service = |address: &IpAddr| config.service_cidrs.iter().any(|cidr| pki::is_in(cidr, *address));
+    pki::host_addresses().into_iter().find(|address| address.is_ipv4() == service.is_ipv4() && !is_service(address))
 }
 
 fn cluster_address(config: &Config) -> Option<IpAddr> {

@@ -306,6 +306,22 @@ pub(crate) fn first_address(cidr: &str) -> Option<IpAddr> {
     }
 }
 
+/// Whether an address is in a range.
+pub(crate) fn is_in(cidr: &str, address: IpAddr) -> bool {
+    let Some((base, prefix)) = cidr.split_once('/') else { return false };
+    let (Ok(base), Ok(prefix)) = (base.parse::<IpAddr>(), prefix.parse::<u32>()) else { return false };
+    match (base, address) {
+        (IpAddr::V4(base), IpAddr::V4(address)) => {
+            ((base.to_bits() ^ address.to_bits()) as u64) >> (32 - prefix.min(32)) == 0
+        }
+        (IpAddr::V6(base), IpAddr::V6(address)) => {
+            let differ = base.to_bits() ^ address.to_bits();
+            differ.checked_shr(128 - prefix.min(128)).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
 fn seconds(clock: &Clock) -> i64 {
     match clock().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_secs() as i64,

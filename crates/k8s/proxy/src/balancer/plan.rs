@@ -196,7 +196,7 @@ impl Layout<'_> {
 /// Ranges of one family without those that lie in others: the kernel takes none that overlap.
 fn merged(subnets: impl Iterator<Item = Subnet>) -> Vec<(IpAddr, IpAddr)> {
     let mut ranges: Vec<_> = subnets.map(|subnet| subnet.ends()).collect();
-    ranges.sort_by(|one, other| (one.0, std::cmp::Reverse(one.1)).cmp(&(other.0, std::cmp::Reverse(other.1))));
+    ranges.sort_by_key(|range| (range.0, std::cmp::Reverse(range.1)));
     let mut outer: Vec<(IpAddr, IpAddr)> = Vec::new();
     for range in ranges {
         // of two subnets that meet, one is in the other

@@ -1,14 +1,12 @@
 //! Real packets through services, in network namespaces of each test's own. Needs root.
 
-mod world;
-
 use std::collections::BTreeMap;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::world::{PATIENCE, World, at, eventually, fails, fetch, here, isolated, nft};
 use serde_json::{Value, json};
-use world::{PATIENCE, World, at, eventually, fails, fetch, here, isolated, nft};
 
 fn with(mut spec: Value, more: Value) -> Value {
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
