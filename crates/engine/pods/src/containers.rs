@@ -11,8 +11,8 @@ use engine::{
 use crate::owner::{OfContainer, OfSandbox, container_labels, container_name, text};
 use crate::pods::{Pods, error, invalid};
 use crate::runtime::{
-    Container, ContainerSpec, Containers, Future, Mount, Propagation, Resources, Result, Scope, Seccomp, Security,
-    State, Usage,
+    Container, ContainerSpec, Containers, Error, Future, Kind, Mount, Propagation, Resources, Result, Scope, Seccomp,
+    Security, State, Usage,
 };
 use crate::usage;
 
@@ -21,12 +21,23 @@ impl Containers for Pods {
         Box::pin(async move {
             let view = self.engine.sandbox(sandbox).map_err(error)?;
             let asked = asked(&view, &spec).await?;
-            Ok(self.engine.create(asked).await.map_err(error)?.id)
+            match self.engine.create(asked).await {
+                Ok(created) => Ok(created.id),
+                Err(taken) if taken.kind() == engine::Kind::Conflict => {
+                    Err(Error { kind: Kind::AlreadyExists, message: taken.message().to_owned() })
+                }
+                Err(other) => Err(error(other)),
+            }
         })
     }
 
     fn start<'a>(&'a self, id: &'a str) -> Future<'a, ()> {
-        Box::pin(async move { self.engine.start(id).await.map_err(error) })
+        Box::pin(async move {
+            match self.engine.start(id).await {
+                Err(error) if error.kind() == engine::Kind::NotModified => Ok(()),
+                outcome => outcome.map_err(error),
+            }
+        })
     }
 
     fn stop<'a>(&'a self, id: &'a str, grace: Duration) -> Future<'a, ()> {

@@ -47,7 +47,7 @@ pub async fn adopt(inner: &Arc<Inner>, records: Vec<Sandbox>) -> Result<Adopted>
                 record.endpoint = None;
                 inner.journal.put_sandbox(&record).await?;
             }
-            None => {}
+            None => record.endpoint = None,
         }
         inner.sandboxes.insert(record);
     }

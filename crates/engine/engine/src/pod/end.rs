@@ -8,7 +8,7 @@ use crate::Engine;
 use crate::containers::Handle;
 use crate::engine::{Inner, blocking};
 use crate::error::{Error, Kind, Result};
-use crate::keeper::Why;
+use crate::keeper::{Command, Why};
 use crate::model::pod::{SandboxSpec, SandboxView};
 use crate::model::view::{RemoveOptions, StopOptions};
 
@@ -67,37 +67,42 @@ impl Engine {
         .await
     }
 
+    /// From the first step on nothing joins it any more; its place on the network is recorded until it is given back, so
+    /// that a stop that was cut short can be asked for again.
     async fn stop_sandbox(&self, entry: &Arc<Entry>) -> Result<()> {
+        let inner = &self.inner;
+        if !entry.record().stopped {
+            let stopped = Sandbox { stopped: true, ..Sandbox::clone(&entry.record()) };
+            inner.journal.put_sandbox(&stopped).await?;
+            entry.set(stopped);
+        }
         let record = entry.record();
         self.kill_members(&record.id).await?;
-        self.inner.end_pause(&record.id).await;
-        if record.stopped {
-            return Ok(());
-        }
-        let stopped = Sandbox { stopped: true, endpoint: None, ..Sandbox::clone(&record) };
-        self.inner.journal.put_sandbox(&stopped).await?;
-        entry.set(stopped);
+        inner.end_pause(&record.id).await;
         if let Some(endpoint) = record.endpoint.clone() {
-            let inner = self.inner.clone();
+            let (leaving, engine) = (endpoint, self.inner.clone());
             blocking(move || {
-                leave(&inner, &endpoint);
+                leave(&engine, &leaving);
                 Ok(())
             })
             .await?;
+            let left = Sandbox { endpoint: None, ..Sandbox::clone(&record) };
+            inner.journal.put_sandbox(&left).await?;
+            entry.set(left);
         }
-        Ok(self.inner.supervisor.let_go(&record.id).await?)
+        Ok(inner.supervisor.let_go(&record.id).await?)
     }
 
     async fn kill_members(&self, sandbox: &str) -> Result<()> {
         let mut ending = tokio::task::JoinSet::new();
         for handle in self.inner.members_of(sandbox) {
-            if handle.record().state.is_live() {
-                let engine = self.clone();
-                ending.spawn(async move {
-                    let options = StopOptions { signal: Some("KILL".to_owned()), timeout: Some(10) };
-                    engine.end(&handle, options, Why::Stop).await
-                });
-            }
+            let engine = self.clone();
+            ending.spawn(async move {
+                // A start that has joined the sandbox already comes to its end first.
+                handle.ask(Command::Settle).await?;
+                let options = StopOptions { signal: Some("KILL".to_owned()), timeout: Some(10) };
+                engine.end(&handle, options, Why::Stop).await
+            });
         }
         while let Some(ended) = ending.join_next().await {
             match ended.map_err(|error| Error::because(Kind::Internal, "a task of the engine ended", error))? {

@@ -28,7 +28,7 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub fn view(&self) -> SandboxView {
-        let endpoint = self.endpoint.iter();
+        let endpoint = self.endpoint.iter().filter(|_| !self.stopped);
         SandboxView {
             id: self.id.clone(),
             created: self.created,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pods::runtime::{ContainerSpec, Scope, State};
+use pods::runtime::{ContainerSpec, Kind, Scope, State};
 
 use crate::world::{container, on_a_host, until};
 
@@ -102,6 +102,9 @@ fn a_container_that_is_removed_by_hand_is_seen_to_go() {
         let listed = world.engine.list(engine::ListQuery::default()).await.unwrap();
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].names, ["/k8s_app_web_default_uid-web_0"]);
+        let again = world.pods.containers.create(&sandbox.id, container("app", "true")).await.unwrap_err();
+        assert_eq!(again.kind, Kind::AlreadyExists);
+        world.pods.containers.start(&id).await.unwrap();
         let label = |name: &str| listed[0].labels.get(name).map(String::as_str);
         assert_eq!((label("io.kubernetes.pod.uid"), label("app")), (Some("uid-web"), Some("web")));
         let mut events = world.pods.sandboxes.events();
