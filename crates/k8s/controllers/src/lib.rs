@@ -10,6 +10,7 @@
 //! - [`replication`]: the pods of replica sets and replication controllers
 //! - [`deployment`]: replica sets by template, one after the other
 //! - [`statefulset`], [`daemonset`]: pods with names and claims, pods for every node; [`revisions`]: what their templates were
+//! - [`job`]: pods that run until enough have succeeded
 //! - [`owned`], [`pods`], [`hash`]: what those who make pods share: adoption, expectations, batches
 //! - [`endpoint_slices`], [`endpoints`]: who receives what is meant for a service
 //! - [`load_balancers`]: addresses of services that want to be reached from outside
@@ -25,6 +26,7 @@ pub mod endpoint_slices;
 pub mod endpoints;
 pub mod gc;
 pub mod hash;
+pub mod job;
 pub mod load_balancers;
 pub mod namespace;
 pub mod node;
@@ -74,7 +76,8 @@ fn workloads(tasks: &mut JoinSet<()>, informers: &Informers) {
     tasks.spawn(deployment::run(informers.clone(), sets, pods.clone()));
     let revisions = Owned::<ControllerRevision>::new(informers.get());
     tasks.spawn(statefulset::run(informers.clone(), pods.clone(), revisions.clone()));
-    tasks.spawn(daemonset::run(informers.clone(), pods, revisions));
+    tasks.spawn(daemonset::run(informers.clone(), pods.clone(), revisions));
+    tasks.spawn(job::run(informers.clone(), pods));
 }
 
 /// Those of services.
