@@ -10,7 +10,7 @@
 //! - [`replication`]: the pods of replica sets and replication controllers
 //! - [`deployment`]: replica sets by template, one after the other
 //! - [`statefulset`], [`daemonset`]: pods with names and claims, pods for every node; [`revisions`]: what their templates were
-//! - [`job`]: pods that run until enough have succeeded
+//! - [`job`]: pods that run until enough have succeeded; [`cronjob`]: jobs at their times
 //! - [`owned`], [`pods`], [`hash`]: what those who make pods share: adoption, expectations, batches
 //! - [`endpoint_slices`], [`endpoints`]: who receives what is meant for a service
 //! - [`load_balancers`]: addresses of services that want to be reached from outside
@@ -20,6 +20,7 @@
 //! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
 
 pub mod bootstrap_token;
+pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
 pub mod endpoint_slices;
@@ -78,6 +79,7 @@ fn workloads(tasks: &mut JoinSet<()>, informers: &Informers) {
     tasks.spawn(statefulset::run(informers.clone(), pods.clone(), revisions.clone()));
     tasks.spawn(daemonset::run(informers.clone(), pods.clone(), revisions));
     tasks.spawn(job::run(informers.clone(), pods));
+    tasks.spawn(cronjob::run(informers.clone()));
 }
 
 /// Those of services.

@@ -32,10 +32,6 @@ impl Indexes {
         self.0.insert(index)
     }
 
-    pub fn remove(&mut self, index: i32) {
-        self.0.remove(&index);
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = i32> {
         self.0.iter().copied()
     }

@@ -3,5 +3,6 @@
 mod cluster;
 mod daemonset;
 mod deployment;
+mod job;
 mod replication;
 mod statefulset;

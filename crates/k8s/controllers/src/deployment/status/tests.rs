@@ -15,7 +15,8 @@ fn template() -> Value {
 
 fn view(told: Status, pods: i32, available: i32, paused: bool) -> View {
     let deployment = json!({"metadata": {"name": "web", "generation": 1},
-        "spec": {"replicas": 2, "paused": paused, "progressDeadlineSeconds": 10, "selector": {}, "template": template()}});
+        "spec": {"replicas": 2, "paused": paused, "progressDeadlineSeconds": 10,
+            "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, "selector": {}, "template": template()}});
     let mut deployment: Deployment = serde_json::from_value(deployment).unwrap();
     deployment.status = Some(told);
     let set: ReplicaSet = serde_json::from_value(json!({"metadata": {"name": "web-1"},
