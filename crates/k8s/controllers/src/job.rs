@@ -139,6 +139,12 @@ impl Controller {
         }
         let now = Timestamp::now();
         if status::is_finished(&job) {
+            // All are counted; what still has a finalizer was being let go when somebody died.
+            let pods = self.pods.of(uid(&job.metadata));
+            let released = lock(&self.memory.released).clone();
+            let left: Vec<&Pod> = pods.iter().map(Arc::as_ref).collect();
+            let left = left.into_iter().filter(|pod| !released.contains(uid(&pod.metadata)));
+            self.release(&left.collect::<Vec<_>>()).await?;
             return self.expire(&job, key, now).await;
         }
         let settled = self.hands.expectations.fulfilled(uid(&job.metadata));
