@@ -23,6 +23,7 @@ pub struct Config {
     /// Set on the node when it is made.
     pub taints: Vec<Taint>,
     pub max_pods: u32,
+    pub addressing: Addressing,
     pub cluster_domain: String,
     /// Name servers of pods with the policy `ClusterFirst`.
     pub cluster_dns: Vec<IpAddr>,
@@ -33,6 +34,15 @@ pub struct Config {
     pub unsafe_sysctls: Vec<String>,
     /// Where logs, exec and statistics are served; none where nothing is.
     pub server: Option<server::Settings>,
+}
+
+/// Who says which addresses the node's pods have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressing {
+    /// The cluster, by `spec.podCIDR` of the node; no pod gets a network before that is known.
+    Cluster,
+    /// The runtime has its own.
+    Runtime,
 }
 
 /// When pods have to go for the node's sake.
@@ -76,6 +86,7 @@ impl Config {
             labels: BTreeMap::new(),
             taints: Vec::new(),
             max_pods: 110,
+            addressing: Addressing::Runtime,
             cluster_domain: "cluster.local".to_owned(),
             cluster_dns: Vec::new(),
             reserved: BTreeMap::new(),

@@ -9,7 +9,7 @@ use pods::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
 use crate::admission::Admission;
-use crate::config::Config;
+use crate::config::{Addressing, Config};
 use crate::environment::Environment;
 use crate::lookup::Lookup;
 use crate::sources::Sources;
@@ -33,6 +33,8 @@ pub struct Context {
     pub pulls: Semaphore,
     /// The node's addresses, the one it is known by first.
     pub addresses: watch::Receiver<Vec<IpAddr>>,
+    /// Whether the runtime knows which addresses pods have.
+    pub network: watch::Sender<bool>,
     /// Bytes of memory of the node.
     pub memory: u64,
 }
@@ -54,6 +56,7 @@ impl Context {
             sources,
             lookup: Lookup::new(runtime.clone()),
             pulls: Semaphore::new(PULLS),
+            network: watch::Sender::new(config.addressing == Addressing::Runtime),
             admission,
             addresses,
             memory,

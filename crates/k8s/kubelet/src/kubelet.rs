@@ -43,7 +43,7 @@ pub struct Kubelet {
     server: Option<server::Server>,
     lookup: Lookup,
     workers: Workers,
-    _following: Subscription,
+    _following: [Subscription; 2],
 }
 
 /// The workers by uid of their pods; a cheap handle.
@@ -76,6 +76,11 @@ impl Kubelet {
         };
         let name = format!("metadata.name={}", context.config.node_name);
         let node = Informer::<Node>::start(Api::all(context.client.clone()), follow::config().fields(&name));
+        let (given, cidr) = watch::channel(None);
+        let range = node.on(move |change| {
+            let range = change.new.as_ref().and_then(|node| node.spec.as_ref()?.pod_cidr.clone());
+            given.send_if_modified(|old| range.is_some() && std::mem::replace(old, range.clone()) != range);
+        });
         let happening = context.runtime.sandboxes.events();
         let workers = Workers { context: context.clone(), node: node.clone(), all: Arc::default() };
         let mine = format!("spec.nodeName={}", context.config.node_name);
@@ -88,13 +93,14 @@ impl Kubelet {
             Keeper { context: context.clone(), node, addresses, capacity, allocatable, port, changed: changed.clone() };
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
+        tasks.spawn(network(context.clone(), cidr));
         tasks.spawn(events(workers.clone(), happening));
         tasks.spawn(sources(workers.clone(), context.sources.listen()));
         tasks.spawn(sweep(workers.clone(), pods));
         let slots = workers.clone();
         let slot = Arc::new(move |uid: &str| slots.slot(uid));
         tasks.spawn(Watch { context: context.clone(), slot, changed }.run());
-        Ok(Kubelet { tasks, server, lookup: context.lookup.clone(), workers, _following: subscription })
+        Ok(Kubelet { tasks, server, lookup: context.lookup.clone(), workers, _following: [subscription, range] })
     }
 
     /// The pods of this node, for others in the process.
@@ -174,6 +180,24 @@ async fn events(workers: Workers, mut events: tokio::sync::broadcast::Receiver<p
             }
             Err(RecvError::Lagged(_)) => workers.wake_all(),
             Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Tells the runtime the node's part of the pods' addresses once the cluster has given it.
+async fn network(context: Arc<Context>, mut cidr: watch::Receiver<Option<String>>) {
+    loop {
+        let given = cidr.borrow_and_update().clone();
+        if let Some(given) = given {
+            match context.runtime.sandboxes.configure(&given).await {
+                Ok(()) => {
+                    context.network.send_replace(true);
+                }
+                Err(error) => tracing::error!(range = %given, %error, "pods get no addresses of the node's range"),
+            }
+        }
+        if cidr.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -39,7 +39,7 @@ pub async fn make(
             }
         }
         match attempt {
-            Some(attempt) => run(&context, &view, attempt).await,
+            Some(attempt) => run(&context, &view, attempt, ending.clone()).await,
             None => Ok(()),
         }
     };
@@ -72,10 +72,17 @@ async fn mount(
     }
 }
 
-async fn run(context: &Context, view: &View, attempt: u32) -> Result<(), NoSandbox> {
+async fn run(context: &Context, view: &View, attempt: u32, mut ending: watch::Receiver<bool>) -> Result<(), NoSandbox> {
     let spec = spec(context, view, attempt)?;
     if let Err(error) = std::fs::create_dir_all(&spec.log_directory) {
         return Err(NoSandbox::Failed(format!("make {}: {error}", spec.log_directory.display())));
+    }
+    if spec.network == Scope::Pod {
+        let mut known = context.network.subscribe();
+        tokio::select! {
+            _ = known.wait_for(|known| *known) => {}
+            () = ends(&mut ending) => return Err(NoSandbox::Ending),
+        }
     }
     match context.runtime.sandboxes.run(spec).await {
         Ok(_) => Ok(()),
