@@ -32,6 +32,7 @@ pub async fn make(
     mounted: Option<Arc<MountedVolumes>>,
     mut ending: watch::Receiver<bool>,
 ) -> Result<Arc<MountedVolumes>, NoSandbox> {
+    let until = ending.clone();
     let run = async {
         for id in &dead {
             if let Err(error) = context.runtime.sandboxes.stop(id).await {
@@ -39,7 +40,7 @@ pub async fn make(
             }
         }
         match attempt {
-            Some(attempt) => run(&context, &view, attempt, ending.clone()).await,
+            Some(attempt) => run(&context, &view, attempt, until).await,
             None => Ok(()),
         }
     };
