@@ -4,6 +4,7 @@ mod file;
 mod flags;
 mod kubernetes;
 mod leading;
+mod node;
 mod pidfile;
 mod services;
 mod settings;
@@ -144,7 +145,7 @@ async fn run(flags: Flags, sockets: Vec<Bound>, tls: Option<Arc<rustls::ServerCo
         servers.spawn(docker_api::serve(listener, app.clone()));
     }
     let kubernetes = match flags.kubernetes.kubernetes {
-        true => Some(kubernetes::start(&flags.kubernetes, data_root).await?),
+        true => Some(kubernetes::start(&flags.kubernetes, data_root, engine.clone()).await?),
         false => None,
     };
     tracing::info!("Daemon has completed initialization");

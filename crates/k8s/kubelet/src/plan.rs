@@ -244,10 +244,8 @@ fn start(input: &Input<'_>, plan: &mut Plan, part: &Part, again: Option<Timestam
         let (reason, message) = shown(part, failure, input.now);
         plan.waiting.insert(part.name().to_owned(), (reason, message));
         if failure.until > input.now {
-            plan.wake_at(failure.until.min(turn(failure).max(input.now)));
-            if turn(failure) <= input.now {
-                plan.wake_at(failure.until);
-            }
+            let turn = turn(failure);
+            plan.wake_at(if turn > input.now { turn.min(failure.until) } else { failure.until });
             return;
         }
     }

@@ -201,6 +201,9 @@ pub struct KubernetesFlags {
     /// Where Kubernetes' objects are kept: nothing for the data folder, etcd=https://host:port[,...] for an etcd
     #[arg(long, value_name = "STORE")]
     pub datastore: Option<String>,
+    /// What this host is called as a node of the cluster; its own name where nothing is said
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
     /// How long Kubernetes keeps an event after it was last written
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     pub event_ttl: Duration,

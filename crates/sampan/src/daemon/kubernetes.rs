@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use engine::Engine;
 use k8s_apiserver::{ApiServer, Config, Identity};
+use k8s_kubelet::Kubelet;
 use tokio::net::TcpListener;
 
 use super::flags::KubernetesFlags;
 use super::leading::{self, Leading};
+use super::node;
 use super::services::{self, Services};
 
 /// What runs.
@@ -16,11 +19,12 @@ pub struct Kubernetes {
     server: ApiServer,
     leading: Leading,
     services: Option<Services>,
+    kubelet: Kubelet,
     serving: tokio::task::JoinHandle<()>,
 }
 
 /// Starts it, with its data in a folder of the daemon's own.
-pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubernetes> {
+pub async fn start(flags: &KubernetesFlags, data_root: PathBuf, engine: Engine) -> Result<Kubernetes> {
     let mut config = Config::new(data_root.join("kubernetes"));
     config.datastore.clone_from(&flags.datastore);
     config.event_ttl = flags.event_ttl;
@@ -42,7 +46,8 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubern
     tracing::info!(address = %bound, "Kubernetes API listens");
     let client = kube::Client::new(server.service(Identity::loopback()), "default");
     let informers = k8s_client::Informers::new(client);
-    let services = match services::start(&server, &informers, &node_name(), &data_root).await {
+    let name = flags.node_name.clone().unwrap_or_else(node::default_name);
+    let services = match services::start(&server, &informers, &name, &data_root).await {
         Ok(services) => Some(services),
         Err(error) => {
             tracing::error!("services are not balanced on this host: {error:#}");
@@ -50,18 +55,14 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf) -> Result<Kubern
         }
     };
     let leading = Leading::start(informers, leading::identity(&dir)?);
-    Ok(Kubernetes { leading, services, server, serving })
-}
-
-/// Name of this host's node: the host's own, as names of objects are written.
-fn node_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
-    if name.is_empty() { "localhost".to_owned() } else { name }
+    let kubelet = node::start(&server, engine, &name, &data_root, services::DNS).await?;
+    Ok(Kubernetes { leading, services, kubelet, server, serving })
 }
 
 impl Kubernetes {
     /// Ends it; everything acknowledged is on disk.
     pub async fn shutdown(self) {
+        self.kubelet.shutdown().await;
         self.leading.shutdown().await;
         if let Some(services) = self.services {
             services.shutdown().await;

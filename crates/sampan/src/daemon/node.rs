@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use engine::Engine;
 use k8s_apiserver::{ApiServer, Identity};
 use k8s_kubelet::Kubelet;
+use k8s_kubelet::config::Addressing;
 use k8s_kubelet::server::Settings;
 
 /// Where nodes serve logs, exec and statistics.
@@ -23,6 +24,7 @@ pub async fn start(server: &ApiServer, engine: Engine, name: &str, data_root: &P
     let runtime = pods::open(engine, pods::Config::default()).await.context("cannot open the runtime of pods")?;
     let node = Identity::new(format!("system:node:{name}"), &["system:nodes", "system:authenticated"]);
     let mut config = k8s_kubelet::Config::new(name, data_root.join("kubernetes/kubelet"));
+    config.addressing = Addressing::Cluster;
     config.cluster_dns = vec![dns];
     config.server = Some(Settings {
         listen: ([0, 0, 0, 0], PORT).into(),

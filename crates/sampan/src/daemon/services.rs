@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// Where pods find the API server, and the name server.
 const API: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::new(10, 43, 0, 1)), 443);
-const DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 43, 0, 10));
+pub const DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 43, 0, 10));
 
 /// What runs.
 pub struct Services {
