@@ -2,6 +2,7 @@
 
 mod api;
 mod images;
+mod k8s;
 mod oci;
 mod peers;
 
@@ -16,8 +17,8 @@ pub(crate) fn bench(groups: &[String]) -> Result<()> {
     let binary = std::path::absolute(std::env::var_os("SAMPAN_BIN").map_or_else(dist::dist, |path| Ok(path.into()))?)?;
     let all = groups.is_empty();
     let wanted = |name: &str| all || groups.iter().any(|group| group == name);
-    if let Some(unknown) = groups.iter().find(|group| !["oci", "api", "images"].contains(&group.as_str())) {
-        bail!("no group of benchmarks is called {unknown}: oci, api, images");
+    if let Some(unknown) = groups.iter().find(|group| !["oci", "api", "images", "k8s"].contains(&group.as_str())) {
+        bail!("no group of benchmarks is called {unknown}: oci, api, images, k8s");
     }
     if wanted("oci") {
         oci::bench(&binary)?;
@@ -27,6 +28,9 @@ pub(crate) fn bench(groups: &[String]) -> Result<()> {
     }
     if wanted("images") {
         images::bench(&binary)?;
+    }
+    if wanted("k8s") {
+        k8s::bench(&binary)?;
     }
     Ok(())
 }

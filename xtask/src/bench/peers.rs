@@ -17,7 +17,18 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Ours.
     pub(super) fn sampan(binary: &Path, folder: &Path) -> Result<Self> {
-        Self::start("sampan", folder, &[&binary.to_string_lossy(), "daemon"])
+        Self::sampan_with(binary, folder, &[])
+    }
+
+    /// The same with further flags.
+    pub(super) fn sampan_with(binary: &Path, folder: &Path, flags: &[&str]) -> Result<Self> {
+        let binary = binary.to_string_lossy();
+        Self::start("sampan", folder, &[&[&*binary, "daemon"], flags].concat())
+    }
+
+    /// The daemon's process.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Debian's dockerd, which starts its own containerd.

@@ -156,6 +156,11 @@ impl Row {
         self.stored.group == *self.resource.group && self.stored.version == *self.resource.version
     }
 
+    /// Whether only a webhook could turn what is stored into its version.
+    pub fn converts_by_webhook(&self) -> bool {
+        matches!(&self.behaviour, Behaviour::Custom(custom) if custom.converts_by_webhook())
+    }
+
     /// Whether it is this resource of this group, in any version.
     pub fn is(&self, group: &str, plural: &str) -> bool {
         self.resource.group == group && self.resource.plural == plural

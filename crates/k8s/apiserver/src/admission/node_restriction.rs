@@ -5,15 +5,10 @@ use k8s_types::status::ApiError;
 use serde_json::Value;
 
 use super::{Attributes, Operation, lookup};
-use crate::Identity;
+use crate::auth::nodes::node_of;
 use crate::registry::Registry;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
-
-/// The node that a user is.
-fn node_of(identity: &Identity) -> Option<&str> {
-    identity.name.strip_prefix("system:node:").filter(|_| identity.in_group("system:nodes"))
-}
 
 pub async fn check(registry: &Registry, attributes: &Attributes<'_>) -> Result<(), ApiError> {
     let Some(node) = node_of(attributes.identity) else { return Ok(()) };

@@ -24,6 +24,7 @@ use crate::{Config, OpenError};
 use ensure::{Place, ensure, keep, own_field};
 
 pub use kubernetes::advertise;
+pub use roles::of_nodes as node_rules;
 
 /// Writes in flight together; the store collects them into few syncs.
 const TOGETHER: usize = 64;

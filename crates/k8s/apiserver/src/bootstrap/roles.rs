@@ -19,6 +19,14 @@ pub struct Wanted {
     pub object: Value,
 }
 
+/// The rules of the role `system:node`, which nobody is bound to: the authorizer of nodes goes by them.
+pub fn of_nodes() -> Vec<Rule> {
+    let role = defaults()
+        .into_iter()
+        .find(|wanted| wanted.plural == "clusterroles" && k8s_types::object::name(&wanted.object) == "system:node");
+    role.map(|wanted| Rule::all_of(&wanted.object)).unwrap_or_default()
+}
+
 /// What to do about an object that should be there.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {

@@ -136,6 +136,10 @@ impl Definitions {
         } else {
             set_condition(&mut next, "Established", false, "NotAccepted", "not all names are accepted", &now);
         }
+        if definition["spec"]["conversion"]["strategy"] == "Webhook" {
+            let message = "conversion webhooks are not called: only the version that objects are stored in is served";
+            set_condition(&mut next, "ConversionSupported", false, "WebhookNotImplemented", message, &now);
+        }
         if condition(&next, "Established") == "True" {
             self.serve(name, &next);
         }
@@ -166,13 +170,14 @@ impl Definitions {
             return;
         }
         let settles = object::generation(definition) > 1;
+        let webhook = definition["spec"]["conversion"]["strategy"] == "Webhook";
         let customs = crd::versions(definition).into_iter().map(|mut version| {
             if terminating {
                 let mut resource = (*version.resource).clone();
                 resource.verbs = resource.verbs.iter().filter(|verb| *verb != Verb::Create).collect();
                 version.resource = Arc::new(resource);
             }
-            Arc::new(Custom::new(version, settles))
+            Arc::new(Custom::new(version, settles, webhook))
         });
         let customs: Vec<Arc<Custom>> = customs.collect();
         let old = self.served.remove(name);

@@ -32,12 +32,19 @@ pub struct Custom {
     version: Version,
     /// Objects may have been stored under another schema than the present one, so that what is read must be brought in line.
     settles: bool,
+    /// Versions are converted by a webhook.
+    webhook: bool,
     retired: tokio::sync::watch::Sender<bool>,
 }
 
 impl Custom {
-    fn new(version: Version, settles: bool) -> Custom {
-        Custom { version, settles, retired: tokio::sync::watch::Sender::new(false) }
+    fn new(version: Version, settles: bool, webhook: bool) -> Custom {
+        Custom { version, settles, webhook, retired: tokio::sync::watch::Sender::new(false) }
+    }
+
+    /// Whether only a webhook could convert between the versions.
+    pub fn converts_by_webhook(&self) -> bool {
+        self.webhook
     }
 
     /// The row of the version.

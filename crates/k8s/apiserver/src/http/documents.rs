@@ -184,8 +184,8 @@ fn aggregated(accept: &str) -> Option<&'static str> {
 fn version(build: &str) -> serde_json::Value {
     let platform = format!("linux/{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
     json!({
-        "major": "1", "minor": "37", "gitVersion": format!("v1.37.0+{build}"), "gitCommit": "", "gitTreeState": "clean", "buildDate": "",
-        "goVersion": "", "compiler": "rustc", "platform": platform
+        "major": "1", "minor": "37", "gitVersion": format!("v1.37.0+{build}"), "gitCommit": "", "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc", "platform": platform
     })
 }
 

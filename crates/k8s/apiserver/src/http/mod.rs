@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod body;
+mod components;
 mod documents;
 mod gzip;
 mod handle;

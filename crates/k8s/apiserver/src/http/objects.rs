@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::answer;
 use super::body::Body;
+use super::components;
 use super::negotiate::{self, Accepted};
 use super::options::{ListParameters, Parameters};
 use super::path::ResourcePath;
@@ -117,6 +118,13 @@ impl Ask {
     /// Answers it.
     pub async fn answer(&self, registry: &Registry) -> Result<Response<Body>, ApiError> {
         let Some(verbs) = self.verbs() else { return Ok(answer::not_found()) };
+        if !self.row.is_hub() && self.row.converts_by_webhook() {
+            let what = format!(
+                "{}: versions are converted by a webhook, which this server does not call",
+                self.row.group_resource()
+            );
+            return Err(ApiError::new(501, k8s_types::status::Reason::InternalError, what));
+        }
         if !self.row.resource.namespaced && !self.path.namespace.is_empty() && !self.row.is("", "namespaces") {
             return Ok(answer::not_found());
         }
@@ -210,6 +218,12 @@ impl Ask {
             "0" => At::Any,
             text => At::NotOlderThan(text.parse().map_err(|_| super::options::version_error(text))?),
         };
+        if self.row.is("", "componentstatuses") {
+            let filter = Filter::everything().named(&self.path.name)?;
+            let entry = components::page(registry, &self.row, &filter).await?.entries.into_iter().next();
+            let found = entry.map(|entry| Stored { row: self.row.clone(), bytes: entry.value, revision: 0 });
+            return found.ok_or_else(|| ApiError::not_found(&self.row.group_resource(), &self.path.name));
+        }
         let found = registry.get_stored(&self.row, self.namespace(), &self.path.name, at).await?;
         found.ok_or_else(|| ApiError::not_found(&self.row.group_resource(), &self.path.name))
     }
@@ -231,6 +245,9 @@ impl Ask {
             version: p.version,
             version_match: p.version_match,
         };
+        if self.row.is("", "componentstatuses") {
+            return components::page(registry, &self.row, &filter).await;
+        }
         registry.page(&self.row, &query).await
     }
 

@@ -1,0 +1,206 @@
+//! Load on a Kubernetes API server: `kubernetes KUBECONFIG [OBJECTS]`. Prints tables; `cargo xtask bench k8s` starts the server and calls this.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
+use kube::api::{Api, DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+const CREATES: usize = 4000;
+const WATCHERS: usize = 1000;
+const CHANGES: usize = 50;
+const BURST: usize = 100;
+/// The image that the caller has made.
+const IMAGE: &str = "bench:1";
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let Some(kubeconfig) = words.first() else {
+        println!("usage: kubernetes KUBECONFIG [OBJECTS]: see `cargo xtask bench k8s`");
+        return Ok(());
+    };
+    let objects = words.get(1).and_then(|text| text.parse().ok()).unwrap_or(5000);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(kubeconfig, objects))
+}
+
+async fn connect(kubeconfig: &str) -> Result<Client> {
+    let file = Kubeconfig::read_from(kubeconfig)?;
+    Ok(Client::try_from(kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?)?)
+}
+
+async fn run(kubeconfig: &str, objects: usize) -> Result<()> {
+    println!(
+        "\n### API: creates of config maps (480 bytes), each synced before it is answered\n\n| clients | creates/s | p50 ms | p99 ms |\n|---|---|---|---|"
+    );
+    for clients in [1, 16] {
+        creates(kubeconfig, clients).await?;
+    }
+    lists(kubeconfig, objects).await?;
+    watches(kubeconfig).await?;
+    let client = connect(kubeconfig).await?;
+    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await?;
+    if nodes.items.is_empty() {
+        println!("\nNo node: nothing is measured of pods.");
+        return Ok(());
+    }
+    pods(client).await
+}
+
+fn map(name: &str) -> ConfigMap {
+    let value = json!({"metadata": {"name": name, "labels": {"bench": "1"}}, "data": {"a": "x".repeat(300)}});
+    serde_json::from_value(value).expect("a map")
+}
+
+async fn creates(kubeconfig: &str, clients: usize) -> Result<()> {
+    let each = if clients == 1 { CREATES / 8 } else { CREATES / clients };
+    let began = Instant::now();
+    let mut tasks: tokio::task::JoinSet<kube::Result<Vec<Duration>>> = tokio::task::JoinSet::new();
+    for number in 0..clients {
+        let maps = Api::<ConfigMap>::default_namespaced(connect(kubeconfig).await?);
+        tasks.spawn(async move {
+            let mut times = Vec::with_capacity(each);
+            for at in 0..each {
+                let start = Instant::now();
+                maps.create(&PostParams::default(), &map(&format!("c{clients}-{number}-{at}"))).await?;
+                times.push(start.elapsed());
+            }
+            Ok(times)
+        });
+    }
+    let mut times = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        times.extend(done??);
+    }
+    let rate = times.len() as f64 / began.elapsed().as_secs_f64();
+    println!("| {clients} | {rate:.0} | {:.2} | {:.2} |", quantile(&mut times, 0.5), quantile(&mut times, 0.99));
+    Ok(())
+}
+
+/// A list of many, of one namespace of their own.
+async fn lists(kubeconfig: &str, objects: usize) -> Result<()> {
+    let client = connect(kubeconfig).await?;
+    let namespace = serde_json::from_value(json!({"metadata": {"name": "many"}}))?;
+    Api::<k8s_openapi::api::core::v1::Namespace>::all(client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await?;
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "many");
+    let made = futures_util::stream::iter(0..objects).map(|number| {
+        let maps = &maps;
+        async move { maps.create(&PostParams::default(), &map(&format!("m{number}"))).await.map(drop) }
+    });
+    made.buffer_unordered(64).try_collect::<Vec<()>>().await?;
+    let mut times = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..10 {
+        let request = http::Request::get("/api/v1/namespaces/many/configmaps").body(Vec::new())?;
+        let start = Instant::now();
+        bytes = client.request_text(request).await?.len();
+        times.push(start.elapsed());
+    }
+    println!(
+        "\n### API: a list of {objects} config maps, {:.1} MB of JSON\n\n| p50 ms | p99 ms |\n|---|---|",
+        bytes as f64 / 1e6
+    );
+    println!("| {:.1} | {:.1} |", quantile(&mut times, 0.5), quantile(&mut times, 0.99));
+    Ok(())
+}
+
+/// How long a write takes to reach many watchers.
+async fn watches(kubeconfig: &str) -> Result<()> {
+    let maps = Api::<ConfigMap>::default_namespaced(connect(kubeconfig).await?);
+    let version = maps.list(&ListParams::default().limit(1)).await?.metadata.resource_version.unwrap_or_default();
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let mut tasks = tokio::task::JoinSet::new();
+    for at in 0..WATCHERS {
+        // Some connections for all: what is measured is the server.
+        let maps = if at % 100 == 0 { Api::default_namespaced(connect(kubeconfig).await?) } else { maps.clone() };
+        let (version, told) = (version.clone(), told.clone());
+        tasks.spawn(async move {
+            let parameters = WatchParams::default().labels("watched");
+            let mut events = Box::pin(maps.watch(&parameters, &version).await.expect("a watch"));
+            told.send(None).expect("heard");
+            while let Some(Ok(event)) = events.next().await {
+                if let WatchEvent::Added(map) = event {
+                    told.send(Some((map.name_any(), Instant::now()))).expect("heard");
+                }
+            }
+        });
+    }
+    for _ in 0..WATCHERS {
+        heard.recv().await.ok_or("the watches ended")?;
+    }
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for number in 0..CHANGES {
+        let mut map = map(&format!("w{number}"));
+        map.labels_mut().insert("watched".to_owned(), "1".to_owned());
+        maps.create(&PostParams::default(), &map).await?;
+        let acknowledged = Instant::now();
+        for count in 0..WATCHERS {
+            let (_, at) = heard.recv().await.flatten().ok_or("the watches ended")?;
+            let time = at.saturating_duration_since(acknowledged);
+            if count == 0 {
+                first.push(time);
+            }
+            if count == WATCHERS - 1 {
+                last.push(time);
+            }
+        }
+    }
+    println!(
+        "\n### API: {WATCHERS} watchers on this machine, time from the answer to a write until they have it\n\n| | p50 ms | p99 ms |\n|---|---|---|"
+    );
+    println!("| first of them | {:.2} | {:.2} |", quantile(&mut first, 0.5), quantile(&mut first, 0.99));
+    println!("| last of them | {:.2} | {:.2} |", quantile(&mut last, 0.5), quantile(&mut last, 0.99));
+    Ok(())
+}
+
+async fn pods(client: Client) -> Result<()> {
+    let pods = Api::<Pod>::default_namespaced(client);
+    let mut alone = Vec::new();
+    for number in 0..20 {
+        alone.push(running(&pods, &format!("alone-{number}")).await?);
+    }
+    println!("\n### Pods: created to Running, image present\n\n| | p50 ms | p99 ms |\n|---|---|---|");
+    println!("| one at a time | {:.1} | {:.1} |", quantile(&mut alone, 0.5), quantile(&mut alone, 0.99));
+    let began = Instant::now();
+    let burst = futures_util::stream::iter(0..BURST).map(|number| {
+        let pods = &pods;
+        async move { running(pods, &format!("burst-{number}")).await }
+    });
+    let mut burst: Vec<Duration> = burst.buffer_unordered(BURST).try_collect().await?;
+    println!("| {BURST} at once | {:.1} | {:.1} |", quantile(&mut burst, 0.5), quantile(&mut burst, 0.99));
+    println!("\nAll {BURST} Running after {:.2} s.", began.elapsed().as_secs_f64());
+    pods.delete_collection(&DeleteParams::default().grace_period(0), &ListParams::default()).await?;
+    Ok(())
+}
+
+async fn running(pods: &Api<Pod>, name: &str) -> Result<Duration> {
+    let pod = json!({"metadata": {"name": name}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [
+        {"name": "c", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": ["/bin/sleep", "3600"]}]}});
+    let start = Instant::now();
+    let made = pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    let parameters = WatchParams::default().fields(&format!("metadata.name={name}"));
+    let version = made.resource_version().unwrap_or_default();
+    let mut events = Box::pin(pods.watch(&parameters, &version).await?);
+    while let Some(event) = tokio::time::timeout(Duration::from_secs(120), events.try_next()).await?? {
+        if let WatchEvent::Modified(pod) = event
+            && pod.status.and_then(|status| status.phase).as_deref() == Some("Running")
+        {
+            return Ok(start.elapsed());
+        }
+    }
+    Err("the watch ended before the pod ran".into())
+}
+
+/// Milliseconds below which `share` of the times are.
+fn quantile(times: &mut [Duration], share: f64) -> f64 {
+    times.sort();
+    let at = ((times.len().saturating_sub(1)) as f64 * share).round() as usize;
+    times.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
+}

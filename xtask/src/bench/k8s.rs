@@ -1,0 +1,117 @@
+//! Kubernetes: how soon the API answers, what it costs to be idle, and what load programs measure against it and beside etcd.
+
+use super::oci::busybox_rootfs;
+use super::{Times, peers::Daemon};
+use crate::run_command;
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const STARTS: usize = 10;
+/// How long the idle daemon is looked at.
+const IDLE: Duration = Duration::from_secs(20);
+const LISTEN: &str = "127.0.0.1:6443";
+/// Clock ticks a second in /proc/pid/stat.
+const TICKS: f64 = 100.0;
+
+/// Starts, idle cost, load.
+pub(super) fn bench(binary: &Path) -> Result<()> {
+    let [load, puts] = [program("kubernetes")?, program("puts")?];
+    run_command(&mut Command::new(puts))?;
+    let folder = std::env::temp_dir().join(format!("sampan-bench-k8s.{}", std::process::id()));
+    let result = cluster(binary, &load, &folder);
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+fn cluster(binary: &Path, load: &Path, folder: &Path) -> Result<()> {
+    let mut ready = Times::default();
+    for round in 0..=STARTS {
+        // the first one makes keys and the first objects
+        let began = Instant::now();
+        let daemon = Daemon::sampan_with(binary, folder, &["--kubernetes", "--kubernetes-listen", LISTEN])?;
+        until_ready(&daemon)?;
+        if round > 0 {
+            ready.0.push(began.elapsed());
+        } else {
+            println!("first start of all: ready after {} ms", began.elapsed().as_millis());
+        }
+    }
+    println!("\n### Daemon started to API ready\n\n| runs | median ms | p99 ms |\n|---|---|---|");
+    println!("| {STARTS} | {:.0} | {:.0} |", ready.quantile(0.5), ready.quantile(0.99));
+    let daemon = Daemon::sampan_with(binary, folder, &["--kubernetes", "--kubernetes-listen", LISTEN])?;
+    until_ready(&daemon)?;
+    image(&daemon, folder)?;
+    idle(&daemon)?;
+    let kubeconfig = folder.join("data/kubernetes/admin.kubeconfig");
+    for objects in ["5000", "100000"] {
+        if objects == "100000" && std::env::var_os("BENCH_LONG").is_none() {
+            println!("\n(a list of 100,000 objects: BENCH_LONG=1)");
+            break;
+        }
+        let mut command = Command::new("nsenter");
+        command.args(["-n", "-t", &daemon.pid().to_string()]).arg(load).arg(&kubeconfig).arg(objects);
+        run_command(&mut command)?;
+    }
+    println!("\nAfter the load: {:.1} MiB", daemon.memory()?);
+    Ok(())
+}
+
+fn until_ready(daemon: &Daemon) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let mut command = Command::new("nsenter");
+        command.args(["-n", "-t", &daemon.pid().to_string(), "curl", "-ks", &format!("https://{LISTEN}/readyz")]);
+        let said = command.stderr(Stdio::null()).output().context("curl")?;
+        if said.stdout == b"ok" {
+            return Ok(());
+        }
+        if start.elapsed() > Duration::from_secs(60) {
+            bail!("the API is not ready after a minute");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn image(daemon: &Daemon, folder: &Path) -> Result<()> {
+    busybox_rootfs(&folder.join("rootfs"))?;
+    let output = Command::new("tar").arg("-C").arg(folder.join("rootfs")).args(["-c", "."]).output().context("tar")?;
+    ensure!(output.status.success(), "tar: {}", output.status);
+    daemon.call("POST", "/images/create?fromSrc=-&repo=bench&tag=1", &output.stdout).map(drop)
+}
+
+fn idle(daemon: &Daemon) -> Result<()> {
+    std::thread::sleep(Duration::from_secs(5));
+    let before = ticks(daemon.pid())?;
+    std::thread::sleep(IDLE);
+    let share = (ticks(daemon.pid())? - before) / TICKS / IDLE.as_secs_f64() * 100.0;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).map_or("?", str::trim);
+    println!("\n### Idle, Kubernetes on\n\n| | |\n|---|---|");
+    println!("| proportional set size, all processes | {:.1} MiB |", daemon.memory()?);
+    println!("| resident set of the daemon | {resident} |\n| processor | {share:.2} % of a core |");
+    Ok(())
+}
+
+/// Time that a process has used.
+fn ticks(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let number =
+        |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).context("no time in /proc/pid/stat");
+    Ok(number(11)? + number(12)?)
+}
+
+/// Builds a load program; its path.
+fn program(name: &str) -> Result<PathBuf> {
+    let mut command = Command::new("cargo");
+    command.args(["bench", "--workspace", "--no-run", "--bench", name, "--message-format", "json"]);
+    let output = command.stderr(Stdio::inherit()).output().context("cargo bench")?;
+    ensure!(output.status.success(), "cargo bench --no-run --bench {name}: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let built = messages.filter(|message| message["target"]["name"] == name && message["executable"].is_string());
+    let path = built.last().and_then(|message| message["executable"].as_str().map(PathBuf::from));
+    path.with_context(|| format!("cargo does not say where the program {name} is"))
+}
