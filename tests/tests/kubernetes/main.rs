@@ -6,6 +6,7 @@ mod datastore;
 mod helm;
 mod kubectl;
 mod rust;
+mod services;
 mod streams;
 mod survival;
 mod volumes;

@@ -67,6 +67,9 @@ async fn reserve(client: kube::Client) {
     });
     let Ok(service) = serde_json::from_value::<Service>(service) else { return };
     let api: Api<Service> = Api::namespaced(client, "kube-system");
+    if let Ok(Some(_)) = api.get_opt("kube-dns").await {
+        return;
+    }
     match api.create(&PostParams::default(), &service).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {}

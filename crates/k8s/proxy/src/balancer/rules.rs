@@ -8,6 +8,7 @@
 //! address4-N, port4-N     one of N places, by chance; place 0 if the number has just gone
 //! remember, remember-out (filter, -95) ─▶ keep4-S: the client comes back to the same place for S seconds
 //! refuse, refuse-out (filter, -5)         what was meant for a service and is not translated is refused at once
+//!                         and nobody says that there is no name server while a daemon is being replaced: pods ask again a moment later
 //! postrouting (nat, 95)                   a pod that reaches itself, and who would not get its answer through this node, is masqueraded
 //! ```
 //!
@@ -18,7 +19,7 @@ use netlink::nft::{
     Base, ChainType, CtKey, Expr, Hook, MetaKey, Original, PayloadBase, Refusal, SetSpec, Verdict, reg,
 };
 
-use super::sets::{FAMILIES, Family, Kind, Set, affinity, pods, range};
+use super::sets::{FAMILIES, Family, Kind, Set, affinity, names, pods, range};
 
 /// Where things stand in packets of a family.
 struct Header {
@@ -90,6 +91,7 @@ pub(crate) fn rules() -> Vec<(String, Vec<Expr>)> {
             add(chain, [is_new(), is_translated(), to("remember")].concat());
         }
         add("refuse", to("refuse"));
+        add("refuse-out", unanswered(family));
         add("refuse-out", to("refuse"));
         add("postrouting", [is_translated(), to("leave")].concat());
 
@@ -247,6 +249,24 @@ fn translate(family: Family, map: SetSpec) -> Vec<Expr> {
 /// A client that has been here goes where it went.
 fn remembered(family: Family) -> Vec<Expr> {
     [vec![source(family, 0)], aim(family, family.words()), translate(family, affinity(family))].concat()
+}
+
+/// The node's word to a pod that nobody listens at the name server's address.
+fn unanswered(family: Family) -> Vec<Expr> {
+    let icmp = if family == Family::V4 { 1 } else { 58 };
+    let rule = [
+        of_family(family),
+        vec![
+            Expr::Meta { key: MetaKey::Transport, to: reg::at(0) },
+            Expr::Cmp { from: reg::at(0), equal: true, data: vec![icmp] },
+            source(family, 0),
+        ],
+        inside(names(family), true),
+        vec![destination(family, 0)],
+        inside(pods(family), true),
+        vec![Expr::Verdict(Verdict::Drop)],
+    ];
+    rule.concat()
 }
 
 fn from_pods(family: Family) -> Vec<Expr> {

@@ -169,6 +169,14 @@ pub(crate) fn range(family: Family) -> SetSpec {
     }
 }
 
+/// Addresses of the name server.
+pub(crate) fn names(family: Family) -> SetSpec {
+    match family {
+        Family::V4 => SetSpec::new("names4", &[V4]),
+        Family::V6 => SetSpec::new("names6", &[V6]),
+    }
+}
+
 /// Where a connection is led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Place {

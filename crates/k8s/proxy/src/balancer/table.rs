@@ -174,6 +174,12 @@ impl Installed {
         for family in FAMILIES {
             requests.extend(SETS.map(|set| self.table.add_set(&set.spec(family))));
             requests.push(self.table.add_set(&sets::affinity(family)));
+            let names = sets::names(family);
+            let own = config.dns.iter().filter(|address| Family::of(**address) == family);
+            let own: Vec<Element> = own.map(|address| Element::key(&[&octets(*address)])).collect();
+            requests.push(self.table.add_set(&names));
+            requests.push(self.table.flush_set(&names));
+            requests.extend(self.table.add_elements(&names, &own));
             for (set, subnets) in
                 [(sets::pods(family), &config.pod_cidrs), (sets::range(family), &config.service_cidrs)]
             {
