@@ -1,6 +1,6 @@
 //! Opening the runtime of pods on an engine, and telling who listens when a pod has changed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::{Engine, EventKind, EventQuery, Filters};
 use network::{PodNetwork, Subnet4};
@@ -37,7 +37,9 @@ impl Default for Config {
 #[derive(Clone)]
 pub(crate) struct Pods {
     pub engine: Engine,
-    pub config: Arc<Config>,
+    config: Arc<Config>,
+    /// What the network of pods was last said to be.
+    subnet: Arc<Mutex<Option<Subnet4>>>,
     changes: broadcast::Sender<Changed>,
 }
 
@@ -45,7 +47,8 @@ pub(crate) struct Pods {
 pub async fn open(engine: Engine, config: Config) -> Result<Runtime> {
     let filters = Filters([("type".to_owned(), [EventKind::Container.as_str().to_owned()].into())].into());
     let events = engine.events(EventQuery { filters, ..EventQuery::default() }).await.map_err(error)?;
-    let pods = Pods { engine, config: Arc::new(config), changes: broadcast::channel(BACKLOG).0 };
+    let (subnet, changes) = (Arc::new(Mutex::new(config.pod_cidr)), broadcast::channel(BACKLOG).0);
+    let pods = Pods { engine, config: Arc::new(config), subnet, changes };
     if let Some(subnet) = pods.config.pod_cidr {
         pods.set_network(subnet).await?;
     }
@@ -58,13 +61,19 @@ pub async fn open(engine: Engine, config: Config) -> Result<Runtime> {
 impl Pods {
     pub async fn set_network(&self, subnet: Subnet4) -> Result<()> {
         let wanted = PodNetwork { subnet, known_in: self.config.known_in.clone(), mtu: self.config.mtu };
-        self.engine.set_pod_network(wanted).await.map_err(error)
+        self.engine.set_pod_network(wanted).await.map_err(error)?;
+        *self.subnet.lock().unwrap_or_else(PoisonError::into_inner) = Some(subnet);
+        Ok(())
     }
 
     /// Makes the network of pods if nobody said what it is to be.
     pub async fn ensure_network(&self) -> Result<()> {
         if self.engine.has_pod_network() {
             return Ok(());
+        }
+        let said = *self.subnet.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(subnet) = said {
+            return self.set_network(subnet).await;
         }
         let first = self.config.known_in.first().map_or(std::net::Ipv4Addr::new(10, 42, 0, 0), |all| all.base());
         self.set_network(Subnet4::new(first, 24)).await

@@ -42,11 +42,16 @@ impl Networks {
             }
             self.remove(PODS)?;
         }
-        self.create(NetworkSpec {
+        let created = self.create(NetworkSpec {
             name: PODS.to_owned(),
             ipam: Ipam { pools: vec![IpamPool::of(Subnet::V4(wanted.subnet))], ..Ipam::default() },
             options,
             ..NetworkSpec::default()
-        })
+        });
+        match created {
+            // Somebody else was asked for it at the same time.
+            Err(Error::NameTaken(_)) => self.find(PODS),
+            other => other,
+        }
     }
 }

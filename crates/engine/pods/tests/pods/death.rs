@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pods::runtime::State;
 
-use crate::world::{import_busybox, kill_supervisor, on_a_bare_host, until};
+use crate::world::{container, import_busybox, kill_supervisor, on_a_bare_host, until};
 
 #[test]
 fn a_pod_survives_the_daemon() {
@@ -46,6 +46,46 @@ fn a_pod_survives_the_supervisor() {
             let later = world.start(&sandbox.id, "later", "sleep 1000").await;
             assert_eq!(world.exec(&later, "cat /dev/shm/x; hostname").await, (0, "7\nweb".to_owned()));
             assert!(matches!(world.container(&id).await.unwrap().state, State::Running { .. }));
+            world.end().await;
+        });
+    });
+}
+
+#[test]
+fn a_daemon_that_dies_amid_everything_leaves_nothing_that_the_next_does_not_find() {
+    on_a_bare_host(|host| {
+        for round in 0..6 {
+            host.daemon(|world| async move {
+                if world.pods.images.status("box:1").await.unwrap().is_none() {
+                    import_busybox(&world.engine).await;
+                }
+                for number in 0..6 {
+                    let (pods, spec) = (world.pods.clone(), world.pod(&format!("p{round}-{number}")));
+                    tokio::spawn(async move {
+                        let sandbox = pods.sandboxes.run(spec).await?;
+                        let id = pods.containers.create(&sandbox.id, container("c", "sleep 1000")).await?;
+                        pods.containers.start(&id).await?;
+                        pods.sandboxes.stop(&sandbox.id).await?;
+                        pods.sandboxes.remove(&sandbox.id).await
+                    });
+                }
+                // Somewhere among their steps.
+                let mut events = world.pods.sandboxes.events();
+                for _ in 0..round * 4 {
+                    events.recv().await.unwrap();
+                }
+            });
+        }
+        host.daemon(|world| async move {
+            for sandbox in world.pods.sandboxes.list().await.unwrap() {
+                world.pods.sandboxes.remove(&sandbox.id).await.unwrap();
+            }
+            assert!(world.pods.containers.list().await.unwrap().is_empty());
+            until("only devices made ahead are left", async || {
+                let links = std::process::Command::new("ip").args(["-o", "link"]).output().unwrap().stdout;
+                String::from_utf8_lossy(&links).lines().filter(|line| line.contains("veth")).count() <= 2
+            })
+            .await;
             world.end().await;
         });
     });
