@@ -6,6 +6,7 @@ mod datastore;
 mod helm;
 mod jobs;
 mod kubectl;
+mod pods;
 mod rust;
 mod services;
 mod streams;
