@@ -174,7 +174,7 @@ fn init_containers_come_before_the_others_and_sidecars_stay_beside_them() {
         }),
     );
     world.until("ordered", "is done", |pod| pod["status"]["phase"] == "Succeeded");
-    assert_eq!(world.0.kubectl(["logs", "ordered", "-c", "last"]).ok(), "first\nbeside\nlast\n");
+    assert_eq!(world.0.kubectl(["logs", "ordered", "-c", "last"]).ok(), "first\nbeside\nlast");
     world.delete("ordered");
 }
 

@@ -23,7 +23,7 @@ const BEAT: Duration = Duration::from_secs(10);
 /// A node that was short stays so for a while, or pods would come and go.
 const CALM: Duration = Duration::from_secs(300);
 /// However small its share, a disk with so many bytes left is not short.
-const ENOUGH_DISK: u64 = 5 << 30;
+const ENOUGH_DISK: u64 = 1 << 30;
 /// An image that was just pulled is about to be used.
 const FRESH: Duration = Duration::from_secs(120);
 
@@ -258,7 +258,7 @@ mod tests {
         let limits = Eviction::default();
         assert_eq!(short(&signals(1 << 30, 10 << 30, 100), &limits), Pressure::default());
         assert!(short(&signals(50 << 20, 10 << 30, 100), &limits).memory);
-        assert!(short(&signals(1 << 30, 1 << 30, 100), &limits).disk);
+        assert!(short(&signals(1 << 30, 1 << 29, 100), &limits).disk);
         assert!(short(&signals(1 << 30, 10 << 30, 960), &limits).pids);
     }
 
