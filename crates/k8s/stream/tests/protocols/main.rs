@@ -2,6 +2,7 @@
 
 mod ports;
 mod process;
+mod recorded;
 mod spdy;
 mod websocket;
 
