@@ -7,7 +7,7 @@ use e2e::cluster::Cluster;
 use e2e::{Said, Sandbox, binary};
 use serde_json::Value;
 
-const ETCD: &str = "http://127.0.0.1:2379";
+const ETCD: &str = "http://192.0.2.1:2379";
 
 /// A process that is killed with the test.
 struct Running(Child);
@@ -47,48 +47,86 @@ fn etcd(host: &Sandbox) -> Running {
     etcd
 }
 
-/// A daemon with folders of its own beside the sandbox's, with the same etcd.
-fn server(host: &Sandbox, name: &str, port: u16) -> Running {
-    let log =
-        std::fs::File::options().create(true).append(true).open(host.path(&format!("{name}.log"))).expect("a log");
-    let mut command = host.inside(binary());
-    command.args(["daemon", "--bridge", "none", "--kubernetes", "--datastore", &format!("etcd={ETCD}")]);
-    command.args(["--kubernetes-listen", &format!("0.0.0.0:{port}"), "-H"]);
-    command.arg(format!("unix://{}", host.path(&format!("{name}.sock")).display()));
-    for (flag, folder) in [("--data-root", ""), ("--exec-root", ".run"), ("--pidfile", ".pid")] {
-        command.arg(flag).arg(host.path(&format!("{name}{folder}")));
+/// A server of the cluster, in a network of its own that leads to etcd.
+struct Server {
+    name: &'static str,
+    port: u16,
+    process: Running,
+}
+
+impl Server {
+    /// Starts it and waits until it is ready.
+    fn start(host: &Sandbox, name: &'static str, port: u16) -> Server {
+        let log =
+            std::fs::File::options().create(true).append(true).open(host.path(&format!("{name}.log"))).expect("a log");
+        let mut command = host.inside("unshare");
+        // What it needs of the network is put there from outside.
+        let wait = "while ! ip link set inner up 2>/dev/null; do sleep 0.05; done; ip link set lo up && ip address add $0 dev inner && exec \"$@\"";
+        let address = format!("192.0.2.{}/24", port - 6440);
+        command.args(["--net", "--mount", "--propagation", "private", "sh", "-c", wait, &address]).arg(binary());
+        command.args([
+            "daemon",
+            "--bridge",
+            "none",
+            "--node-name",
+            name,
+            "--kubernetes",
+            "--datastore",
+            &format!("etcd={ETCD}"),
+        ]);
+        command.args(["--kubernetes-listen", &format!("0.0.0.0:{port}"), "-H"]);
+        command.arg(format!("unix://{}", host.path(&format!("{name}.sock")).display()));
+        for (flag, folder) in [("--data-root", ""), ("--exec-root", ".run"), ("--pidfile", ".pid")] {
+            command.arg(flag).arg(host.path(&format!("{name}{folder}")));
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a descriptor")).stderr(log);
+        let server = Server { name, port, process: Running(command.spawn().expect("started")) };
+        let pid = server.process.0.id();
+        let link = format!(
+            "ip link del to-{name} 2>/dev/null; ip link add to-{name} type veth peer name inner && ip link set inner netns {pid} && \
+             ip link set to-{name} master cluster && ip link set to-{name} up"
+        );
+        host.until("it has a network of its own", || {
+            host.shell(&format!("[ $(readlink /proc/{pid}/ns/net) != $(readlink /proc/self/ns/net) ]")).code == 0
+        });
+        host.shell(&link).ok();
+        let ready = || server.kubectl(host, &["get", "--raw", "/readyz"]).out.trim() == "ok";
+        host.until(&format!("{name} is ready"), ready);
+        server
     }
-    let running = Running(
+
+    fn kubectl(&self, host: &Sandbox, words: &[&str]) -> Said {
+        Said::of(self.kubectl_command(host, words).stdin(Stdio::null()).output().expect("kubectl"))
+    }
+
+    fn kubectl_command(&self, host: &Sandbox, words: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-n", "-t", &self.process.0.id().to_string(), "--"]).arg(e2e::cluster::clients().join("kubectl"));
+        let kubeconfig = host.path(&format!("{}/kubernetes/admin.kubeconfig", self.name));
+        command.args(words).env("KUBECONFIG", kubeconfig).env("HOME", host.path("home"));
         command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a descriptor"))
-            .stderr(log)
-            .spawn()
-            .expect("started"),
-    );
-    let ready = || kubectl(host, name, &["get", "--raw", "/readyz"]).out.trim() == "ok";
-    host.until(&format!("{name} is ready: {}", log_of(host, name)), ready);
-    running
-}
+    }
 
-fn log_of(host: &Sandbox, name: &str) -> String {
-    std::fs::read_to_string(host.path(&format!("{name}.log"))).unwrap_or_default()
-}
+    /// Who leads, as this server knows it.
+    fn holder(&self, host: &Sandbox) -> String {
+        let words =
+            ["get", "lease", "sampan-controllers", "-n", "kube-system", "-o", "jsonpath={.spec.holderIdentity}"];
+        self.kubectl(host, &words).out
+    }
 
-fn kubectl(host: &Sandbox, server: &str, words: &[&str]) -> Said {
-    Said::of(kubectl_command(host, server, words).stdin(Stdio::null()).output().expect("kubectl"))
-}
+    /// The ports that the kubernetes service leads to.
+    fn endpoints(&self, host: &Sandbox) -> String {
+        self.kubectl(host, &["get", "endpoints", "kubernetes", "-o", "jsonpath={.subsets[*].ports[*].port}"]).out
+    }
 
-fn kubectl_command(host: &Sandbox, server: &str, words: &[&str]) -> Command {
-    let mut command = host.inside(e2e::cluster::clients().join("kubectl"));
-    let kubeconfig = host.path(&format!("{server}/kubernetes/admin.kubeconfig"));
-    command.args(words).env("KUBECONFIG", kubeconfig).env("HOME", host.path("home"));
-    command
-}
-
-fn holder(host: &Sandbox, server: &str) -> String {
-    let words = ["get", "lease", "sampan-controllers", "-n", "kube-system", "-o", "jsonpath={.spec.holderIdentity}"];
-    kubectl(host, server, &words).out
+    /// A watch of config maps, and the file that it writes to.
+    fn watch(&self, host: &Sandbox) -> (Running, PathBuf) {
+        let out = host.path(&format!("watch-{}", self.name));
+        let columns = "jsonpath={.metadata.name}{' '}{.data.by}{'\\n'}";
+        let mut command = self.kubectl_command(host, &["get", "configmaps", "-w", "-o", columns]);
+        command.stdout(std::fs::File::create(&out).expect("a file"));
+        (Running::new(&mut command), out)
+    }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -101,10 +139,10 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn two_servers_share_an_etcd_and_one_may_die() {
     let host = Sandbox::new();
-    // The kubernetes service leads to addresses that are no loopback ones.
-    host.shell("ip address add 192.0.2.7/32 dev lo").ok();
+    host.shell("ip link add cluster type bridge && ip address add 192.0.2.1/24 dev cluster && ip link set cluster up")
+        .ok();
     let mut etcd_process = etcd(&host);
-    let one = server(&host, "one", 6443);
+    let mut one = Server::start(&host, "one", 6443);
     // A server with keys of its own is another cluster.
     let mut stranger = host.inside(binary());
     stranger.args(["daemon", "--bridge", "none", "--kubernetes", "--datastore", &format!("etcd={ETCD}")]);
@@ -121,23 +159,16 @@ fn two_servers_share_an_etcd_and_one_may_die() {
     assert!(said.fails(1).contains("it belongs to a cluster of another authority"));
 
     copy(&host.path("one/kubernetes/pki"), &host.path("two/kubernetes/pki"));
-    let mut two = server(&host, "two", 6444);
-    let first = holder(&host, "two");
+    let mut two = Server::start(&host, "two", 6444);
+    let first = two.holder(&host);
     assert!(!first.is_empty());
 
     // A watch of the one sees the writes of the other, in both directions.
-    let watch = |server: &'static str| -> (Running, PathBuf) {
-        let out = host.path(&format!("watch-{server}"));
-        let columns = "jsonpath={.metadata.name}{' '}{.data.by}{'\\n'}";
-        let mut command = kubectl_command(&host, server, &["get", "configmaps", "-w", "-o", columns]);
-        command.stdout(std::fs::File::create(&out).expect("a file"));
-        (Running::new(&mut command), out)
-    };
-    let watches = [watch("one"), watch("two")];
+    let watches = [one.watch(&host), two.watch(&host)];
     let seen = |at: usize| std::fs::read_to_string(&watches[at].1).unwrap_or_default();
-    for by in ["one", "two"] {
-        let literal = format!("--from-literal=by={by}");
-        kubectl(&host, by, &["create", "configmap", &format!("of-{by}"), &literal]).ok();
+    for server in [&one, &two] {
+        let literal = format!("--from-literal=by={}", server.name);
+        server.kubectl(&host, &["create", "configmap", &format!("of-{}", server.name), &literal]).ok();
     }
     for at in 0..2 {
         host.until("both writes are seen", || seen(at).contains("of-one one") && seen(at).contains("of-two two"));
@@ -145,39 +176,35 @@ fn two_servers_share_an_etcd_and_one_may_die() {
     // What one acknowledged, the other has.
     for number in 0..5 {
         let name = format!("n{number}");
-        kubectl(&host, "one", &["create", "configmap", &name]).ok();
-        assert_eq!(kubectl(&host, "two", &["get", "configmap", &name, "-o", "name"]).ok(), format!("configmap/{name}"));
+        one.kubectl(&host, &["create", "configmap", &name]).ok();
+        assert_eq!(two.kubectl(&host, &["get", "configmap", &name, "-o", "name"]).ok(), format!("configmap/{name}"));
     }
-    let endpoints = |server: &str| {
-        kubectl(&host, server, &["get", "endpoints", "kubernetes", "-o", "jsonpath={.subsets[*].ports[*].port}"]).out
-    };
-    host.until("the service leads to both", || endpoints("one") == "6443 6444");
+    host.until("the service leads to both", || one.endpoints(&host) == "6443 6444");
     // Tokens of the one are good for the other.
-    let token = kubectl(&host, "one", &["create", "token", "default"]).ok();
+    let token = one.kubectl(&host, &["create", "token", "default"]).ok();
     let review = format!("apiVersion: authentication.k8s.io/v1\nkind: TokenReview\nspec: {{token: {token}}}\n");
     let words = ["create", "-f", "-", "-o", "jsonpath={.status.user.username}"];
-    let said = e2e::run_with_input(kubectl_command(&host, "two", &words), review.as_bytes()).ok();
+    let said = e2e::run_with_input(two.kubectl_command(&host, &words), review.as_bytes()).ok();
     assert_eq!(said, "system:serviceaccount:default:default");
 
     // The one that leads is killed: the other one takes over, and controllers go on.
-    let mut one = one;
-    one.kill();
-    host.until("the other one leads", || !["", &first].contains(&holder(&host, "two").as_str()));
-    kubectl(&host, "two", &["create", "namespace", "after"]).ok();
+    one.process.kill();
+    host.until("the other one leads", || !["", &first].contains(&two.holder(&host).as_str()));
+    two.kubectl(&host, &["create", "namespace", "after"]).ok();
     host.until("its controllers work", || {
-        kubectl(&host, "two", &["get", "serviceaccount", "default", "-n", "after", "-o", "name"]).code == 0
+        two.kubectl(&host, &["get", "serviceaccount", "default", "-n", "after", "-o", "name"]).code == 0
     });
-    host.until("the service leads to the other one only", || endpoints("two") == "6444");
+    host.until("the service leads to the other one only", || two.endpoints(&host) == two.port.to_string());
     // etcd goes and comes back.
     etcd_process.kill();
-    let said = kubectl(&host, "two", &["create", "configmap", "lost", "--request-timeout=20s"]);
+    let said = two.kubectl(&host, &["create", "configmap", "lost", "--request-timeout=20s"]);
     assert_ne!(said.code, 0, "{said:?}");
     let _again = etcd(&host);
-    host.until("writes are taken again", || kubectl(&host, "two", &["create", "configmap", "found"]).code == 0);
+    host.until("writes are taken again", || two.kubectl(&host, &["create", "configmap", "found"]).code == 0);
     // The first one comes back.
-    let _one = server(&host, "one", 6443);
-    kubectl(&host, "one", &["get", "configmap", "found"]).ok();
-    two.kill();
+    let one = Server::start(&host, "one", 6443);
+    one.kubectl(&host, &["get", "configmap", "found"]).ok();
+    two.process.kill();
 
     // All of it into a file, and out of that into the folder of a server that has no etcd.
     let file = host.path("backup").display().to_string();
