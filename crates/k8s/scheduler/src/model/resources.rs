@@ -92,7 +92,7 @@ pub struct Requests {
 impl Requests {
     /// Of a pod that is new: containers, sidecars from their place on, the greatest init container, overhead, and the pod's own amounts, which win.
     pub fn of(spec: &PodSpec) -> Requests {
-        let exact = total(spec, |container| container_requests(container));
+        let exact = total(spec, container_requests);
         let counted = total(spec, |container| {
             let mut requests = container_requests(container);
             let asked = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());

@@ -116,7 +116,6 @@ struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    #[expect(clippy::type_complexity, reason = "three lists that are taken apart at once")]
     fn read(&mut self, affinity: Option<&Affinity>) -> (Vec<Term>, Vec<Term>, Vec<(i64, Term)>) {
         let (mut near, mut away, mut likes) = (Vec::new(), Vec::new(), Vec::new());
         let mut term = |term| Term::new(term, self.namespace, self.labels, self.topology);
