@@ -8,6 +8,7 @@ mod jobs;
 mod kubectl;
 mod pods;
 mod rust;
+mod scheduling;
 mod services;
 mod streams;
 mod survival;

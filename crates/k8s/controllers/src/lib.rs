@@ -14,15 +14,19 @@
 //! - [`owned`], [`pods`], [`hash`]: what those who make pods share: adoption, expectations, batches
 //! - [`endpoint_slices`], [`endpoints`]: who receives what is meant for a service
 //! - [`load_balancers`]: addresses of services that want to be reached from outside
+//! - [`autoscaler`]: as many replicas as the load of the pods asks for; [`disruption`]: what budgets allow; [`scale`]: how many replicas anything has
+//! - [`pod_gc`]: pods that nobody looks after any more
 //! - [`service_account`], [`root_ca`], [`bootstrap_token`]: what every namespace has, and what expires
 //! - [`node`]: the life of nodes: addresses for their pods, health, taints, and pods leaving
 //!
 //! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
 
+pub mod autoscaler;
 pub mod bootstrap_token;
 pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoint_slices;
 pub mod endpoints;
 pub mod gc;
@@ -32,12 +36,14 @@ pub mod load_balancers;
 pub mod namespace;
 pub mod node;
 pub mod owned;
+pub mod pod_gc;
 pub mod pods;
 pub mod quota;
 pub mod replication;
 pub mod resources;
 pub mod revisions;
 pub mod root_ca;
+pub mod scale;
 pub mod service_account;
 pub mod statefulset;
 
@@ -64,6 +70,9 @@ pub fn start(informers: &Informers) -> Controllers {
     tasks.spawn(root_ca::run(client.clone()));
     tasks.spawn(bootstrap_token::run(client.clone()));
     tasks.spawn(node::run(informers.clone()));
+    tasks.spawn(pod_gc::run(informers.clone()));
+    tasks.spawn(disruption::run(informers.clone()));
+    tasks.spawn(autoscaler::run(informers.clone()));
     services(&mut tasks, informers);
     Controllers { tasks }
 }
