@@ -36,9 +36,15 @@ container = client.V1Container(name="main", image="box:1")
 template = client.V1PodTemplateSpec(metadata=client.V1ObjectMeta(labels={"a": "b"}), spec=client.V1PodSpec(containers=[container]))
 spec = client.V1DeploymentSpec(replicas=2, selector=client.V1LabelSelector(match_labels={"a": "b"}), template=template)
 apps.create_namespaced_deployment("default", client.V1Deployment(metadata=client.V1ObjectMeta(name="dd"), spec=spec))
-scale = apps.read_namespaced_deployment_scale("dd", "default")
-scale.spec.replicas = 4
-assert apps.replace_namespaced_deployment_scale("dd", "default", scale).spec.replicas == 4
+while True:
+    scale = apps.read_namespaced_deployment_scale("dd", "default")
+    scale.spec.replicas = 4
+    try:
+        assert apps.replace_namespaced_deployment_scale("dd", "default", scale).spec.replicas == 4
+        break
+    except ApiException as error:
+        # its controller was faster
+        assert error.status == 409, error
 first = core.list_namespace(limit=2)
 rest = core.list_namespace(limit=50, _continue=first.metadata._continue)
 assert len(first.items) == 2 and len(rest.items) >= 2, (first, rest)
