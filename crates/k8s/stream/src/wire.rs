@@ -20,7 +20,7 @@ const QUEUE: usize = 8;
 /// How much is put in one frame.
 const PIECE: usize = 32 * 1024;
 /// How often a peer hears of us, so that one that vanished is noticed.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long a peer may take to close its side after we have closed ours.
 const LINGER: Duration = Duration::from_secs(5);
 

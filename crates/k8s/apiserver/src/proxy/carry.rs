@@ -143,22 +143,31 @@ async fn both_ways(client: Upgraded, backend: Upgraded) {
     let back = one_way(from_backend, to_client);
     tokio::pin!(there, back);
     tokio::select! {
-        () = &mut there => { let _ = tokio::time::timeout(LINGER, back).await; }
-        () = &mut back => { let _ = tokio::time::timeout(LINGER, there).await; }
+        _ = &mut there => { let _ = tokio::time::timeout(LINGER, back).await; }
+        ended = &mut back => {
+            // a client that is gone has nothing more to say that anybody waits for
+            if ended == Ended::AtItsEnd {
+                let _ = tokio::time::timeout(LINGER, there).await;
+            }
+        }
     }
 }
 
-async fn one_way(mut from: ReadHalf<TokioIo<Upgraded>>, mut to: WriteHalf<TokioIo<Upgraded>>) {
+/// Why nothing goes one way any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    AtItsEnd,
+    /// Who it went to is gone.
+    Refused,
+}
+
+async fn one_way(mut from: ReadHalf<TokioIo<Upgraded>>, mut to: WriteHalf<TokioIo<Upgraded>>) -> Ended {
     let mut piece = vec![0; 32 * 1024];
-    loop {
-        match from.read(&mut piece).await {
-            Ok(length @ 1..) if to.write_all(&piece[..length]).await.is_ok() => {
-                if to.flush().await.is_err() {
-                    break;
-                }
-            }
-            _ => break,
+    while let Ok(length @ 1..) = from.read(&mut piece).await {
+        if to.write_all(&piece[..length]).await.is_err() || to.flush().await.is_err() {
+            return Ended::Refused;
         }
     }
     let _ = to.shutdown().await;
+    Ended::AtItsEnd
 }
