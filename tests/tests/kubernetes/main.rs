@@ -1,12 +1,14 @@
 //! Kubernetes as its stock clients see it: kubectl of two ages, helm, the Python, JavaScript and Rust libraries.
 
 mod apply;
+mod chaos;
 mod clients;
 mod datastore;
 mod helm;
 mod jobs;
 mod kubectl;
 mod pods;
+mod rollout;
 mod rust;
 mod scheduling;
 mod services;
