@@ -14,7 +14,7 @@ pub fn is_orphan(jobs: &Informer<Job>, pod: &Pod) -> bool {
     match owned::controller(&pod.metadata) {
         Some(by) if !owned::is::<Job>(by) => false,
         Some(by) => {
-            !jobs.get(namespace(&pod.metadata), &by.name).is_some_and(|job| job.metadata.uid.as_ref() == Some(&by.uid))
+            jobs.get(namespace(&pod.metadata), &by.name).is_none_or(|job| job.metadata.uid.as_ref() != Some(&by.uid))
         }
         // A job that selects it adopts it, unless it is going anyway.
         None => pod.metadata.deletion_timestamp.is_some(),

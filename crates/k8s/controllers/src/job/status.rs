@@ -50,7 +50,6 @@ pub fn of(job: &Job, tally: &Tally, outcome: &Outcome, now: Timestamp) -> JobSta
     if next.start_time.is_none() && !suspended {
         next.start_time = Some(Time(now));
     }
-    let positive = |count: i32| Some(count).filter(|count| *count > 0);
     next.active = positive(tally.active.len() as i32);
     next.ready = Some(tally.active.iter().filter(|pod| pods::is_ready(pod)).count() as i32);
     next.terminating = Some(tally.terminating.len() as i32);
@@ -81,6 +80,11 @@ pub fn of(job: &Job, tally: &Tally, outcome: &Outcome, now: Timestamp) -> JobSta
     next
 }
 
+/// Nothing and zero are the same.
+fn positive(count: i32) -> Option<i32> {
+    Some(count).filter(|count| *count > 0)
+}
+
 /// Counts, and the pods that are about to be counted.
 fn note(tally: &Tally, next: &mut JobStatus) {
     let (succeeded, failed) = tally.to_note();
@@ -92,7 +96,6 @@ fn note(tally: &Tally, next: &mut JobStatus) {
         succeeded: uids(&tally.noted_succeeded, succeeded),
         failed: uids(&tally.noted_failed, failed),
     });
-    let positive = |count: i32| Some(count).filter(|count| *count > 0);
     next.failed = positive(tally.counted_failed);
     match &tally.succeeded_indexes {
         Some(indexes) => {
