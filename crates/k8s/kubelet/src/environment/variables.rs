@@ -49,6 +49,9 @@ pub struct Made {
     pub warnings: Vec<String>,
 }
 
+/// Reads a file by the name of its volume and its path there.
+pub type ReadFile<'a> = dyn Fn(&str, &str) -> Result<Option<String>, String> + 'a;
+
 /// Everything that variables come from.
 pub struct Inputs<'a> {
     pub pod: &'a Pod,
@@ -58,7 +61,7 @@ pub struct Inputs<'a> {
     /// Those of the pod's namespace and of `default`.
     pub services: &'a [Arc<Service>],
     /// Reads a file of a volume, at most a megabyte; `None` where there is none.
-    pub file: &'a dyn Fn(&str, &str) -> Result<Option<String>, String>,
+    pub file: &'a ReadFile<'a>,
 }
 
 /// Makes a container's variables.
