@@ -17,11 +17,13 @@
 //! - [`autoscaler`]: as many replicas as the load of the pods asks for; [`disruption`]: what budgets allow; [`scale`]: how many replicas anything has
 //! - [`pod_gc`]: pods that nobody looks after any more
 //! - [`service_account`], [`root_ca`], [`bootstrap_token`]: what every namespace has, and what expires
+//! - [`binding`]: claims and the volumes that they are given
 //! - [`node`]: the life of nodes: addresses for their pods, health, taints, and pods leaving
 //!
 //! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
 
 pub mod autoscaler;
+pub mod binding;
 pub mod bootstrap_token;
 pub mod cronjob;
 pub mod daemonset;
@@ -74,6 +76,7 @@ pub fn start(informers: &Informers) -> Controllers {
     tasks.spawn(disruption::run(informers.clone()));
     tasks.spawn(autoscaler::run(informers.clone()));
     services(&mut tasks, informers);
+    tasks.spawn(binding::run(informers.clone()));
     Controllers { tasks }
 }
 

@@ -188,3 +188,60 @@ async fn quotas_are_counted_and_tokens_go_with_their_account() {
     accounts.delete("robot", &DeleteParams::default()).await.unwrap();
     eventually("token", async || secrets.get_opt("t").await.unwrap().is_none()).await;
 }
+
+async fn phase<K>(api: &Api<K>, name: &str) -> String
+where
+    K: kube::Resource + Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
+{
+    let object = api.get_opt(name).await.unwrap();
+    let value = object.map(|object| serde_json::to_value(object).unwrap()).unwrap_or_default();
+    value["status"]["phase"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_are_given_the_smallest_volume_that_suits_and_what_is_kept_for_them() {
+    use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+    let cluster = Cluster::new().await;
+    cluster.namespace("ns").await;
+    let volumes = Api::<PersistentVolume>::all(cluster.client.clone());
+    let claims = Api::<PersistentVolumeClaim>::namespaced(cluster.client.clone(), "ns");
+    let volume = |name: &str, size: &str, more: Value| {
+        let mut spec = json!({"capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"},
+            "storageClassName": "s"});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object::<PersistentVolume>(json!({"metadata": {"name": name}, "spec": spec}))
+    };
+    let claim = |name: &str, size: &str| {
+        object::<PersistentVolumeClaim>(json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"],
+            "storageClassName": "s", "resources": {"requests": {"storage": size}}}}))
+    };
+    claims.create(&PostParams::default(), &claim("early", "2Gi")).await.unwrap();
+    eventually("it is pending", async || phase(&claims, "early").await == "Pending").await;
+    let kept = json!({"claimRef": {"namespace": "ns", "name": "kept"}});
+    for volume in [
+        volume("small", "1Gi", json!({})),
+        volume("large", "9Gi", json!({})),
+        volume("fits", "3Gi", json!({})),
+        volume("kept", "5Gi", kept),
+        volume("other", "2Gi", json!({"storageClassName": "other"})),
+    ] {
+        volumes.create(&PostParams::default(), &volume).await.unwrap();
+    }
+    // Whichever of the two that are large enough was there when it looked.
+    eventually("it is bound", async || phase(&claims, "early").await == "Bound").await;
+    claims.create(&PostParams::default(), &claim("kept", "1Gi")).await.unwrap();
+    eventually("the kept one is bound", async || phase(&claims, "kept").await == "Bound").await;
+    let bound = claims.get("kept").await.unwrap();
+    assert_eq!(bound.spec.unwrap().volume_name.as_deref(), Some("kept"));
+    assert_eq!(bound.status.unwrap().capacity.unwrap()["storage"].0, "5Gi");
+    assert_eq!(phase(&volumes, "kept").await, "Bound");
+    claims.create(&PostParams::default(), &claim("least", "1Gi")).await.unwrap();
+    eventually("the least is bound", async || phase(&claims, "least").await == "Bound").await;
+    let least = claims.get("least").await.unwrap();
+    assert_eq!(least.spec.unwrap().volume_name.as_deref(), Some("small"));
+    eventually("what nobody wants is available", async || phase(&volumes, "other").await == "Available").await;
+    claims.delete("least", &DeleteParams::default()).await.unwrap();
+    eventually("its volume is released", async || phase(&volumes, "small").await == "Released").await;
+    volumes.delete("kept", &DeleteParams::default()).await.unwrap();
+    eventually("what was lost is told", async || phase(&claims, "kept").await == "Lost").await;
+}

@@ -1,11 +1,9 @@
 //! Claims: from the name in a pod to a place on this node.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{
-    Node, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, Pod,
-};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, Pod};
+use kube::api::ObjectMeta;
 use kube::{Api, Client};
 use tokio::sync::Notify;
 
@@ -83,9 +81,11 @@ async fn reachable(client: &Client, volume: &PersistentVolumeSpec, name: &str, n
     let Some(required) = volume.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref()) else {
         return Ok(());
     };
-    let found = get(Api::<Node>::all(client.clone()), node).await?;
-    let labels = found.and_then(|node| node.metadata.labels).unwrap_or_default();
-    if required.node_selector_terms.iter().any(|term| matches(term, &labels, node)) {
+    // One that is not registered yet has its name all the same.
+    let unknown =
+        || Node { metadata: ObjectMeta { name: Some(node.to_owned()), ..ObjectMeta::default() }, ..Node::default() };
+    let found = get(Api::<Node>::all(client.clone()), node).await?.unwrap_or_else(unknown);
+    if k8s_client::placement::matches(required, &found) {
         return Ok(());
     }
     let why = format!("MountVolume.NodeAffinity check failed: no matching NodeSelectorTerms on node {node}");
@@ -113,44 +113,6 @@ fn backing(volume: &PersistentVolumeSpec) -> Result<Backing, Fault> {
     Err(Fault::Unsupported(
         others.iter().find(|(_, there)| *there).map_or("persistent volumes of this kind of", |(name, _)| name),
     ))
-}
-
-/// Whether a node is what a term wants; an empty term wants nothing that there is.
-fn matches(term: &NodeSelectorTerm, labels: &BTreeMap<String, String>, node: &str) -> bool {
-    let (labelled, fields) = (term.match_expressions.as_deref(), term.match_fields.as_deref());
-    let (labelled, fields) = (labelled.unwrap_or_default(), fields.unwrap_or_default());
-    if labelled.is_empty() && fields.is_empty() {
-        return false;
-    }
-    let field = |wanted: &NodeSelectorRequirement| wanted.key == "metadata.name" && holds(wanted, Some(node));
-    labelled.iter().all(|wanted| holds(wanted, labels.get(&wanted.key).map(String::as_str))) && fields.iter().all(field)
-}
-
-fn holds(wanted: &NodeSelectorRequirement, value: Option<&str>) -> bool {
-    let values = wanted.values.as_deref().unwrap_or_default();
-    let listed = |value: &str| values.iter().any(|one| one == value);
-    let compared = |greater: bool| {
-        let number = |text: &str| text.parse::<i64>().ok();
-        match (value.and_then(number), values.first().and_then(|one| number(one))) {
-            (Some(value), Some(bound)) => {
-                if greater {
-                    value > bound
-                } else {
-                    value < bound
-                }
-            }
-            _ => false,
-        }
-    };
-    match wanted.operator.as_str() {
-        "In" => value.is_some_and(listed),
-        "NotIn" => !value.is_some_and(listed),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => compared(true),
-        "Lt" => compared(false),
-        _ => false,
-    }
 }
 
 /// The claim of an ephemeral volume.
@@ -182,25 +144,4 @@ pub async fn bound(client: &Client, namespace: &str, name: &str) {
         }
     });
     told.notified().await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn terms_select_nodes() {
-        let labels = BTreeMap::from([("zone".to_owned(), "a".to_owned()), ("size".to_owned(), "5".to_owned())]);
-        let term = |key: &str, operator: &str, values: &[&str]| -> bool {
-            let term = serde_json::json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
-            matches(&serde_json::from_value(term).unwrap(), &labels, "n1")
-        };
-        assert!(term("zone", "In", &["a", "b"]) && !term("zone", "In", &["b"]) && !term("none", "In", &["a"]));
-        assert!(term("zone", "NotIn", &["b"]) && term("none", "NotIn", &["b"]) && !term("zone", "NotIn", &["a"]));
-        assert!(term("zone", "Exists", &[]) && !term("none", "Exists", &[]) && term("none", "DoesNotExist", &[]));
-        assert!(term("size", "Gt", &["4"]) && !term("size", "Gt", &["5"]) && term("size", "Lt", &["6"]));
-        assert!(!matches(&NodeSelectorTerm::default(), &labels, "n1"));
-        let field = serde_json::json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]});
-        assert!(matches(&serde_json::from_value(field).unwrap(), &labels, "n1"));
-    }
 }
