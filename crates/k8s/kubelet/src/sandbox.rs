@@ -98,8 +98,12 @@ async fn run(context: &Context, view: &View, attempt: u32, mut ending: watch::Re
 /// What the sandbox is asked to be.
 fn spec(context: &Context, view: &View, attempt: u32) -> Result<SandboxSpec, NoSandbox> {
     let (config, pod, spec) = (&context.config, &*view.pod, view.spec());
+    security::admit(pod).map_err(|refusal| NoSandbox::Refused(refusal.reason, refusal.message))?;
     let sysctls =
         security::sysctls(config, pod).map_err(|error| NoSandbox::Refused("SysctlForbidden", error.to_string()))?;
+    for warning in network_files::dns_warnings(config, pod) {
+        context.event(view, Warning, "DNSConfigForming", warning);
+    }
     let dns = network_files::dns(config, pod).map_err(|error| NoSandbox::Failed(error.to_string()))?;
     let name = view.name();
     let scope = |node: Option<bool>| if node == Some(true) { Scope::Node } else { Scope::Pod };

@@ -165,6 +165,10 @@ impl Start {
         let addresses = self.addresses();
         let expanded = context.environment.expand(pod, &part.container, &addresses).await.map_err(failed(CONFIG))?;
         let mut mounts = self.volumes.mounts(pod, &part.container, &expanded.env).await.map_err(failed(CONFIG))?;
+        let devices = self.volumes.devices(&part.container).map_err(failed(CONFIG))?;
+        for warning in &expanded.warnings {
+            context.event_of(view, part, Warning, "InvalidEnvironmentVariableNames", warning.clone());
+        }
         let taken = |mounts: &[Mount], path: &Path| mounts.iter().any(|mount| mount.container_path == path);
         if let Some(hosts) = network_files::hosts(&context.config, pod, &addresses).map_err(failed(CONFIG))?
             && !taken(&mounts, &hosts.container_path)
@@ -192,7 +196,7 @@ impl Start {
             working_dir: own.working_dir.clone().unwrap_or_default(),
             env: expanded.env,
             mounts,
-            devices: Vec::new(),
+            devices,
             labels,
             annotations: annotations.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             log_path: format!("{}/{}.log", part.name(), self.attempt).into(),
