@@ -98,7 +98,6 @@ async fn run(context: &Context, view: &View, attempt: u32, mut ending: watch::Re
 /// What the sandbox is asked to be.
 fn spec(context: &Context, view: &View, attempt: u32) -> Result<SandboxSpec, NoSandbox> {
     let (config, pod, spec) = (&context.config, &*view.pod, view.spec());
-    security::admit(pod).map_err(|refusal| NoSandbox::Refused(refusal.reason, refusal.message))?;
     let sysctls =
         security::sysctls(config, pod).map_err(|error| NoSandbox::Refused("SysctlForbidden", error.to_string()))?;
     for warning in network_files::dns_warnings(config, pod) {

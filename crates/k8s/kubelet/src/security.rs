@@ -17,6 +17,15 @@ pub use context::{Error, Refusal, admit};
 pub use qos::{Qos, cgroup_parent, qos};
 pub use sysctls::sysctls;
 
+/// Whether this node runs a pod at all, as its contexts want it.
+///
+/// # Errors
+/// What it may not have or this node has not: then the pod fails with the reason and the message.
+pub fn allowed(config: &Config, pod: &Pod) -> Result<(), Refusal> {
+    admit(pod)?;
+    sysctls(config, pod).map(drop).map_err(|error| Refusal { reason: "SysctlForbidden", message: error.to_string() })
+}
+
 /// The security context of a container: its own over the pod's, with the image's user where neither says one.
 ///
 /// # Errors

@@ -150,8 +150,8 @@ impl Start {
             Err(error) => {
                 let message = format!("Failed to pull image \"{name}\": {error}");
                 context.event_of(&self.view, &self.part, Warning, "Failed", message);
-                let reason = if error.kind == Kind::Invalid { "InvalidImageName" } else { "ErrImagePull" };
-                Err(NotStarted::Failed(reason, error.to_string()))
+                // The name itself was read before.
+                Err(NotStarted::Failed("ErrImagePull", error.to_string()))
             }
         }
     }

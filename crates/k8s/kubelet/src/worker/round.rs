@@ -15,7 +15,7 @@ use crate::probes::Subject;
 use crate::start::{Start, message_file, target};
 use crate::status::{self, Facts, Verdict};
 use crate::view::{Part, Role};
-use crate::{garbage, last_words};
+use crate::{garbage, last_words, security};
 
 impl Worker {
     pub(super) async fn round(&mut self) -> Next {
@@ -60,7 +60,13 @@ impl Worker {
             return;
         }
         let node = self.node.list().into_iter().next();
-        if let Err(verdict) = self.context.admission.admit(&self.view, node.as_deref()) {
+        let allowed = security::allowed(&self.context.config, &self.view.pod).map_err(|refusal| Verdict {
+            reason: refusal.reason.to_owned(),
+            message: refusal.message,
+            disruption: false,
+        });
+        let admitted = allowed.and_then(|()| self.context.admission.admit(&self.view, node.as_deref()));
+        if let Err(verdict) = admitted {
             self.context.event(&self.view, Warning, &verdict.reason, verdict.message.clone());
             self.reporter.tell(status::refused(&self.view, &verdict, Timestamp::now()));
             self.verdict = Some(verdict);
