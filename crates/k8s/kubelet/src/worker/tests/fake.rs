@@ -307,6 +307,10 @@ impl Api {
                 (200, last)
             }
             ("POST", _, _) => (201, sent),
+            ("GET", _, _) if path.ends_with("/services") => (
+                200,
+                json!({ "kind": "ServiceList", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": [] }),
+            ),
             ("GET", _, _) if path.contains("/nodes") => (
                 200,
                 json!({ "kind": "NodeList", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": [] }),
