@@ -207,7 +207,8 @@ fn a_client_that_is_killed_leaves_nothing() {
     for client in CLIENTS {
         let started =
             world.start(client, ["exec", "-i", "p", "--", "sh", "-c", "echo begun; exec sleep 4242"], "begun");
-        assert!(runs(), "{client}");
+        // it says so before it becomes what is looked for
+        world.wait("the process runs", runs);
         drop(started);
         world.wait("the process of a killed client ends", || !runs());
     }
@@ -229,13 +230,13 @@ fn logs_are_as_kubectl_has_them() {
             let mut command = world.0.client(client, ["logs"]);
             Said::of(command.args(words).stdin(Stdio::null()).output().expect("kubectl"))
         };
-        assert_eq!(say(&["p", "-c", "a"]).ok(), "one\ntwo\nthree\n", "{client}");
-        assert_eq!(say(&["p", "-c", "a", "--tail=1"]).ok(), "three\n", "{client}");
+        assert_eq!(say(&["p", "-c", "a"]).ok(), "one\ntwo\nthree", "{client}");
+        assert_eq!(say(&["p", "-c", "a", "--tail=1"]).ok(), "three", "{client}");
         assert_eq!(say(&["p", "-c", "a", "--limit-bytes=6"]).ok(), "one\ntw", "{client}");
         let stamped = say(&["p", "-c", "a", "--timestamps", "--tail=1"]).ok();
-        assert!(stamped.starts_with("20") && stamped.ends_with("Z three\n"), "{client}: {stamped}");
-        assert_eq!(say(&["p", "--all-containers", "--tail=1"]).ok(), "three\nother\n", "{client}");
-        assert_eq!(say(&["-l", "app=p", "-c", "b"]).ok(), "other\n", "{client}");
+        assert!(stamped.starts_with("20") && stamped.ends_with("Z three"), "{client}: {stamped}");
+        assert_eq!(say(&["p", "--all-containers", "--tail=1"]).ok(), "three\nother", "{client}");
+        assert_eq!(say(&["-l", "app=p", "-c", "b"]).ok(), "other", "{client}");
         let refused = say(&["p", "-c", "x"]);
         assert!(refused.err.contains("container x is not valid for pod p"), "{client}: {refused:?}");
         let raw = world.run(client, ["get", "--raw", "/api/v1/namespaces/default/pods/p/log"]);
@@ -352,7 +353,7 @@ fn ports_are_forwarded_many_at_once() {
         let port = if target.starts_with("svc") { "18080:80" } else { "18080:8080" };
         let _forwarding = world.start(client, ["port-forward", target, port], "Forwarding from 127.0.0.1");
         let one = world.0.shell("busybox wget -qO- http://127.0.0.1:18080/index.html").ok();
-        assert_eq!(one, "hello\n", "{client} {target}");
+        assert_eq!(one, "hello", "{client} {target}");
         let many = "for i in $(seq 50); do busybox wget -qO- http://127.0.0.1:18080/big | sha256sum & done; wait";
         let said = world.0.shell(many).ok();
         let good = said.lines().filter(|line| line.starts_with(sum)).count();
@@ -371,10 +372,10 @@ fn http_goes_through_the_server() {
     let raw = |path: &str| world.0.kubectl(["get", "--raw", path]);
     let base = "/api/v1/namespaces/default";
     for path in ["pods/web/proxy/index.html", "pods/http:web:8080/proxy/index.html"] {
-        assert_eq!(raw(&format!("{base}/{path}")).ok(), "hello\n", "{path}");
+        assert_eq!(raw(&format!("{base}/{path}")).ok(), "hello", "{path}");
     }
     world.wait("the service has an endpoint", || raw(&format!("{base}/services/web/proxy/")).out == "hello\n");
-    assert_eq!(raw(&format!("{base}/services/http:web:http/proxy/index.html")).ok(), "hello\n");
+    assert_eq!(raw(&format!("{base}/services/http:web:http/proxy/index.html")).ok(), "hello");
     let missing = raw(&format!("{base}/services/web:81/proxy/"));
     assert!(missing.err.contains("no service port \"81\" found for service \"web\""), "{missing:?}");
     let node = world.0.kubectl(["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).ok();
@@ -387,7 +388,7 @@ fn http_goes_through_the_server() {
     let _proxying = world.start(CLIENTS[0], ["proxy", "--port=18001"], "Starting to serve");
     let through =
         world.0.shell(&format!("busybox wget -qO- http://127.0.0.1:18001{base}/services/web/proxy/index.html"));
-    assert_eq!(through.ok(), "hello\n");
+    assert_eq!(through.ok(), "hello");
 }
 
 #[test]
