@@ -203,7 +203,8 @@ fn a_client_that_is_killed_leaves_nothing() {
     let world = World::new();
     world.pod("p", &[("c", "exec sleep 100000")], json!({}));
     world.ready("p");
-    let runs = || world.0.kubectl(["exec", "p", "--", "pgrep", "-f", "^sleep 4242"]).code == 0;
+    let look = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q '[s]leep 4242'";
+    let runs = || world.0.kubectl(["exec", "p", "--", "sh", "-c", look]).code == 0;
     for client in CLIENTS {
         let started =
             world.start(client, ["exec", "-i", "p", "--", "sh", "-c", "echo begun; exec sleep 4242"], "begun");
