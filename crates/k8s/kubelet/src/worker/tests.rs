@@ -113,7 +113,6 @@ fn container(pod: &Value) -> &Value {
 }
 
 #[tokio::test]
-#[ignore = "being brought up to what a start asks of the API"]
 async fn a_pod_runs_and_says_so() {
     let bench = Bench::new(one("Always"));
     let pod = bench.until("it is ready", ready).await;
@@ -125,7 +124,6 @@ async fn a_pod_runs_and_says_so() {
 }
 
 #[tokio::test]
-#[ignore = "being brought up to what a start asks of the API"]
 async fn a_container_that_ends_is_started_again_and_then_waits() {
     let bench = Bench::new(one("Always"));
     bench.until("it is ready", ready).await;
@@ -139,7 +137,6 @@ async fn a_container_that_ends_is_started_again_and_then_waits() {
 }
 
 #[tokio::test]
-#[ignore = "being brought up to what a start asks of the API"]
 async fn a_deleted_pod_goes_from_the_node_before_it_goes_from_the_api() {
     let bench = Bench::new(one("Always"));
     bench.until("it is ready", ready).await;
@@ -155,7 +152,6 @@ async fn a_deleted_pod_goes_from_the_node_before_it_goes_from_the_api() {
 }
 
 #[tokio::test]
-#[ignore = "being brought up to what a start asks of the API"]
 async fn another_process_takes_over_what_runs_and_restarts_nothing() {
     let mut bench = Bench::new(one("Always"));
     bench.until("it is ready", ready).await;
@@ -172,7 +168,6 @@ async fn another_process_takes_over_what_runs_and_restarts_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "being brought up to what a start asks of the API"]
 async fn a_pod_that_is_done_keeps_its_containers_and_gives_its_network_back() {
     let bench = Bench::new(one("OnFailure"));
     bench.until("it is ready", ready).await;
@@ -184,7 +179,6 @@ async fn a_pod_that_is_done_keeps_its_containers_and_gives_its_network_back() {
 }
 
 #[tokio::test]
-#[ignore = "being brought up to what a start asks of the API"]
 async fn an_image_that_is_not_there_and_may_not_be_pulled_is_told() {
     let mut spec = one("Always");
     spec["containers"][0]["image"] = json!("other");
@@ -197,7 +191,6 @@ async fn an_image_that_is_not_there_and_may_not_be_pulled_is_told() {
 }
 
 #[tokio::test]
-#[ignore = "being brought up to what a start asks of the API"]
 async fn a_pod_that_does_not_fit_fails_and_nothing_of_it_is_made() {
     let bench = Bench::new(one("Always"));
     bench.until("it is ready", ready).await;
@@ -210,7 +203,6 @@ async fn a_pod_that_does_not_fit_fails_and_nothing_of_it_is_made() {
 }
 
 #[tokio::test]
-#[ignore = "being brought up to what a start asks of the API"]
 async fn sidecars_end_after_the_others() {
     let spec = json!({
         "terminationGracePeriodSeconds": 5,
