@@ -111,7 +111,7 @@ fn program(name: &str) -> Result<PathBuf> {
     ensure!(output.status.success(), "cargo bench --no-run --bench {name}: {}", output.status);
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let built = messages.filter(|message| message["target"]["name"] == name && message["executable"].is_string());
-    let path = built.last().and_then(|message| message["executable"].as_str().map(PathBuf::from));
+    let mut built = messages.filter(|message| message["target"]["name"] == name && message["executable"].is_string());
+    let path = built.next_back().and_then(|message| message["executable"].as_str().map(PathBuf::from));
     path.with_context(|| format!("cargo does not say where the program {name} is"))
 }

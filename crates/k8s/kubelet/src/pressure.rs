@@ -85,11 +85,13 @@ pub fn rank(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates
 }
 
+/// Finds the worker of a pod by its uid.
+pub type Find = Arc<dyn Fn(&str) -> Option<Slot> + Send + Sync>;
+
 /// Looks at the node now and then.
 pub struct Watch {
     pub context: Arc<Context>,
-    /// The workers of pods by uid.
-    pub slot: Arc<dyn Fn(&str) -> Option<Slot> + Send + Sync>,
+    pub slot: Find,
     /// Told when the node's conditions turned.
     pub changed: Arc<Notify>,
 }
