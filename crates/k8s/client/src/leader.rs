@@ -113,10 +113,11 @@ impl Election {
                 }
             };
             if free {
-                if let Some(leadership) = self.take(lease.as_ref()).await? {
-                    return Ok(leadership);
-                }
-                until = Instant::now() + self.times.lease;
+                // Where it is not as it was seen, the watch is behind: it is read again.
+                return match self.take(lease.as_ref()).await? {
+                    Some(leadership) => Ok(leadership),
+                    None => Box::pin(self.attempt()).await,
+                };
             }
         }
     }
