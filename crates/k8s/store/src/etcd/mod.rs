@@ -272,7 +272,7 @@ fn channel(options: &EtcdOptions) -> Result<Channel, OpenError> {
             .tcp_nodelay(true)
             .initial_stream_window_size(4 << 20)
             .initial_connection_window_size(16 << 20)
-            .http2_keep_alive_interval(Duration::from_secs(30))
+            .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(WAIT)
             .keep_alive_while_idle(true);
         if url.starts_with("https://") {
