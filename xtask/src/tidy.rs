@@ -8,6 +8,7 @@ const LAYERS: &[&str] = &[
     "sys",
     "netlink",
     "cgroup",
+    "trust",
     "spec",
     "runtime",
     "supervisor",

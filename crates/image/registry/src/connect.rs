@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::endpoint::Trust;
-use crate::trust::{self, BelieveAnyone, KnownAuthorities};
+use crate::trust::{self, KnownAuthorities};
 use crate::url::Origin;
 
 /// A connection, plain or not.
@@ -105,7 +105,7 @@ impl Connector {
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
         let builder = match trust {
-            Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(BelieveAnyone(provider))),
+            Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(::trust::Anyone(provider))),
             Trust::Verified => {
                 let kept = trust::kept(&self.certificates.join(origin.authority()))?;
                 let system = self.system.get_or_init(trust::system).clone();

@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, BodyStream};
@@ -13,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use k8s_types::status::ApiError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use super::Upload;
 use super::backend::{Backend, Outgoing};
 use crate::http::body::Body;
 use crate::server::ApiServer;
@@ -43,11 +43,7 @@ pub struct Carry<'a, B> {
     pub body: B,
 }
 
-impl<B> Carry<'_, B>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+impl<B: Upload> Carry<'_, B> {
     /// Sends it, and answers with what comes back.
     pub async fn run(self) -> Result<Response<Body>, ApiError> {
         let upgrades = self.headers.contains_key(header::UPGRADE);

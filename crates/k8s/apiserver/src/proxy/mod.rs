@@ -31,6 +31,10 @@ use crate::server::ApiServer;
 
 pub use sampler::Sampler;
 
+/// What a client sends with a request.
+pub trait Upload: hyper::body::Body<Data = Bytes, Error: std::fmt::Display> + Send + 'static {}
+impl<B: hyper::body::Body<Data = Bytes, Error: std::fmt::Display> + Send + 'static> Upload for B {}
+
 /// A request that is not answered from the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
@@ -82,17 +86,13 @@ impl Carried {
     }
 
     /// Answers it, after it was allowed.
-    pub async fn answer<B>(
+    pub async fn answer<B: Upload>(
         self,
         server: &ApiServer,
         identity: &Identity,
         ask: Ask<'_>,
         body: B,
-    ) -> Result<Response<Body>, ApiError>
-    where
-        B: hyper::body::Body<Data = Bytes> + Send + 'static,
-        B::Error: std::fmt::Display,
-    {
+    ) -> Result<Response<Body>, ApiError> {
         match self {
             Carried::Usage => metrics::answer(server, &ask).await,
             Carried::Log => pods::log(server, &ask).await,

@@ -1,6 +1,5 @@
 //! Logs, exec, attach and port-forward of pods: checked here, done by the kubelet.
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use k8s_types::field::{Error, Errors, Path};
@@ -9,7 +8,7 @@ use k8s_types::status::ApiError;
 use serde_json::Value;
 
 use super::carry::{self, Carry};
-use super::{Ask, kubelet};
+use super::{Ask, Upload, kubelet};
 use crate::Identity;
 use crate::authorize::{Attributes, Decision, Resource, Target};
 use crate::http::answer;
@@ -104,39 +103,32 @@ fn check_log(name: &str, parameters: &Parameters) -> Result<(), ApiError> {
 }
 
 /// `pods/exec`
-pub async fn exec<B>(server: &ApiServer, identity: &Identity, ask: Ask<'_>, body: B) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
-    process(server, identity, ask, body, "exec").await
-}
-
-/// `pods/attach`
-pub async fn attach<B>(
+pub async fn exec<B: Upload>(
     server: &ApiServer,
     identity: &Identity,
     ask: Ask<'_>,
     body: B,
-) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, ApiError> {
+    process(server, identity, ask, body, "exec").await
+}
+
+/// `pods/attach`
+pub async fn attach<B: Upload>(
+    server: &ApiServer,
+    identity: &Identity,
+    ask: Ask<'_>,
+    body: B,
+) -> Result<Response<Body>, ApiError> {
     process(server, identity, ask, body, "attach").await
 }
 
-async fn process<B>(
+async fn process<B: Upload>(
     server: &ApiServer,
     identity: &Identity,
     ask: Ask<'_>,
     body: B,
     what: &str,
-) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, ApiError> {
     may_create(server, identity, &ask).await?;
     let pod = read(server, &ask).await?;
     let container = container(&pod, ask.parameters.get("container"))?;
@@ -153,16 +145,12 @@ where
 }
 
 /// `pods/portforward`
-pub async fn port_forward<B>(
+pub async fn port_forward<B: Upload>(
     server: &ApiServer,
     identity: &Identity,
     ask: Ask<'_>,
     body: B,
-) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, ApiError> {
     may_create(server, identity, &ask).await?;
     let pod = read(server, &ask).await?;
     let mut query = Query::default();
@@ -196,17 +184,13 @@ async fn may_create(server: &ApiServer, identity: &Identity, ask: &Ask<'_>) -> R
     }
 }
 
-async fn to_kubelet<B>(
+async fn to_kubelet<B: Upload>(
     server: &ApiServer,
     pod: &Value,
     ask: Ask<'_>,
     body: B,
     target: &str,
-) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+) -> Result<Response<Body>, ApiError> {
     if !matches!(ask.parts.method, Method::GET | Method::POST) {
         return Err(ApiError::method_not_allowed(&resource(), &ask.parts.method.as_str().to_ascii_lowercase()));
     }

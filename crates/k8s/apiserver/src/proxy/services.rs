@@ -1,6 +1,5 @@
 //! HTTP of nodes, pods and services: `nodes/proxy`, `pods/proxy`, `services/proxy`.
 
-use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Response, header};
 use k8s_types::object::GroupResource;
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use super::backend::{Backend, Trust};
 use super::carry::Carry;
-use super::{Ask, kubelet};
+use super::{Ask, Upload, kubelet};
 use crate::http::answer;
 use crate::http::body::Body;
 use crate::server::ApiServer;
@@ -33,11 +32,7 @@ impl Named<'_> {
 }
 
 /// `nodes/proxy`
-pub async fn node<B>(server: &ApiServer, ask: Ask<'_>, body: B) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+pub async fn node<B: Upload>(server: &ApiServer, ask: Ask<'_>, body: B) -> Result<Response<Body>, ApiError> {
     let named = Named::parse(&ask.path.name);
     let mut backend = kubelet::of(server, named.name).await?;
     if let Ok(port) = named.port.parse::<u16>()
@@ -49,11 +44,7 @@ where
 }
 
 /// `pods/proxy`
-pub async fn pod<B>(server: &ApiServer, ask: Ask<'_>, body: B) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+pub async fn pod<B: Upload>(server: &ApiServer, ask: Ask<'_>, body: B) -> Result<Response<Body>, ApiError> {
     let named = Named::parse(&ask.path.name);
     let row = server.registry().row("", "pods")?;
     let pod = server.registry().get(&row, &ask.path.namespace, named.name).await?;
@@ -76,11 +67,7 @@ fn first_port(pod: &Value) -> Option<u16> {
 }
 
 /// `services/proxy`
-pub async fn service<B>(server: &ApiServer, ask: Ask<'_>, body: B) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+pub async fn service<B: Upload>(server: &ApiServer, ask: Ask<'_>, body: B) -> Result<Response<Body>, ApiError> {
     let named = Named::parse(&ask.path.name);
     let namespace = &ask.path.namespace;
     let row = server.registry().row("", "services")?;
@@ -139,11 +126,12 @@ fn random(below: usize) -> usize {
     nanos as usize % below.max(1)
 }
 
-async fn carry<B>(server: &ApiServer, backend: &Backend, ask: Ask<'_>, body: B) -> Result<Response<Body>, ApiError>
-where
-    B: hyper::body::Body<Data = Bytes> + Send + 'static,
-    B::Error: std::fmt::Display,
-{
+async fn carry<B: Upload>(
+    server: &ApiServer,
+    backend: &Backend,
+    ask: Ask<'_>,
+    body: B,
+) -> Result<Response<Body>, ApiError> {
     let uri = &ask.parts.uri;
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let (base, rest) = split(uri.path(), &ask.path.namespace);

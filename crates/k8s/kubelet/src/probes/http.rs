@@ -1,7 +1,6 @@
 //! HTTP questions: any certificate will do, and a redirection to the same host is followed.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -9,8 +8,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::HTTPGetAction;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::Answer;
@@ -76,7 +74,7 @@ async fn once(at: SocketAddr, get: &HTTPGetAction, path: &str) -> Result<Respons
     let stream = TcpStream::connect(at).await.map_err(|error| format!("dial tcp {at}: connect: {}", plain(&error)))?;
     if secure(get) {
         let name = ServerName::IpAddress(at.ip().into());
-        let connector = tokio_rustls::TlsConnector::from(tls());
+        let connector = tokio_rustls::TlsConnector::from(trust::anyone());
         let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
         return send(TokioIo::new(stream), at, get, path).await;
     }
@@ -105,56 +103,4 @@ where
     let request =
         request.header("connection", "close").body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
     sender.send_request(request).await.map_err(|error| error.to_string())
-}
-
-fn tls() -> Arc<rustls::ClientConfig> {
-    static CONFIG: std::sync::OnceLock<Arc<rustls::ClientConfig>> = std::sync::OnceLock::new();
-    CONFIG
-        .get_or_init(|| {
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let verifier = Arc::new(Any(provider.clone()));
-            let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-            let builder = builder.expect("the provider has the default versions");
-            Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
-        })
-        .clone()
-}
-
-/// Takes any certificate: a probe asks whether a server answers, not who it is.
-#[derive(Debug)]
-struct Any(Arc<rustls::crypto::CryptoProvider>);
-
-impl ServerCertVerifier for Any {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
