@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm};
 use k8s_types::quantity::{Format, Quantity};
 
-use crate::resources::{self, Qos};
+use crate::security::{Qos, qos, resources};
 use crate::status::Verdict;
 use crate::view::View;
 
@@ -109,9 +109,8 @@ impl Admission {
 
 fn check(state: &State, view: &View, wanted: &Held) -> Result<(), Verdict> {
     let critical = view.spec().priority.is_some_and(|priority| priority >= 2_000_000_000);
-    let evicts = (state.pressure.memory && resources::qos(&view.pod) == Qos::BestEffort)
-        || state.pressure.disk
-        || state.pressure.pids;
+    let evicts =
+        (state.pressure.memory && qos(&view.pod) == Qos::BestEffort) || state.pressure.disk || state.pressure.pids;
     if evicts && !critical {
         let lacks = [
             (state.pressure.memory, "MemoryPressure"),

@@ -8,7 +8,7 @@
 //! - [`node`]: the node's own object, its lease, its addresses
 //! - [`worker`]: one task for each pod: looks, plans, lets things be done, tells
 //! - [`view`], [`observed`]: what is wanted, what is there
-//! - [`plan`], [`status`], [`backoff`], [`resources`]: computed from both, by functions that do nothing else
+//! - [`plan`], [`status`], [`backoff`]: computed from both, by functions that do nothing else
 //! - [`sandbox`], [`start`], [`end`], [`hooks`]: what is done
 //! - [`probes`]: whether containers are well
 //! - [`reporter`]: what the API is told
@@ -40,7 +40,6 @@ mod plan;
 mod pressure;
 mod probes;
 mod reporter;
-mod resources;
 mod sandbox;
 pub mod security;
 pub mod server;

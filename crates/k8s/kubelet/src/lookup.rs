@@ -70,11 +70,6 @@ impl Lookup {
             .cloned()
     }
 
-    /// The pod of a uid.
-    pub fn by_uid(&self, uid: &str) -> Option<Seen> {
-        self.lock().get(uid).cloned()
-    }
-
     /// The kubelet has looked at a pod.
     pub fn put(&self, uid: &str, seen: Seen) {
         self.lock().insert(uid.to_owned(), seen);

@@ -14,7 +14,7 @@ use crate::config::Eviction;
 use crate::context::Context;
 use crate::lookup::Seen;
 use crate::node::facts::{self, FileSystem, Memory};
-use crate::resources;
+use crate::security::resources;
 use crate::status::Verdict;
 use crate::view::View;
 use crate::worker::Slot;

@@ -8,10 +8,11 @@ use pods::runtime::{HostPort, SandboxSpec, Scope};
 use tokio::sync::watch;
 
 use crate::context::Context;
+use crate::network_files;
+use crate::security::{self, resources};
 use crate::start::ends;
 use crate::view::View;
 use crate::volumes::MountedVolumes;
-use crate::{network_files, resources, security};
 
 /// Why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,8 +123,8 @@ fn spec(context: &Context, view: &View, attempt: u32) -> Result<SandboxSpec, NoS
             _ => Scope::Container,
         },
         sysctls,
-        cgroup_parent: resources::cgroup(pod, &view.uid),
-        resources: resources::pod(pod),
+        cgroup_parent: security::cgroup_parent(security::qos(pod), &view.uid),
+        resources: resources::of_pod(pod),
         pod: name,
     })
 }

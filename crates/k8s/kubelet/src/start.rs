@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use crate::context::Context;
 use crate::environment::Addresses;
 use crate::observed::{GRACE, HASH, MESSAGE_PATH, MESSAGE_POLICY};
+use crate::security::{self, resources};
 use crate::view::{Part, Role, View};
 use crate::volumes::MountedVolumes;
-use crate::{hooks, network_files, resources, security};
+use crate::{hooks, network_files};
 
 /// Everything that one start needs.
 pub struct Start {
@@ -204,7 +205,7 @@ impl Start {
             stdin_once: own.stdin_once == Some(true),
             tty: own.tty == Some(true),
             pid: self.processes(),
-            resources: resources::container(pod, own, context.memory),
+            resources: resources::of_container(pod, own, context.memory.try_into().unwrap_or(i64::MAX)),
             security,
             stop_signal: own.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.clone()).unwrap_or_default(),
         })

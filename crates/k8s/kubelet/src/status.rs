@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::observed::{Healths, Observed};
-use crate::resources;
+use crate::security;
 use crate::view::{Restart, Role, View};
 
 /// Everything that a status is made of.
@@ -65,7 +65,7 @@ pub fn status(facts: &Facts<'_>) -> PodStatus {
         container_statuses: list(&facts.view.app, old.container_statuses.as_ref()),
         init_container_statuses: list(&facts.view.init, old.init_container_statuses.as_ref()),
         ephemeral_container_statuses: list(&facts.view.ephemeral, old.ephemeral_container_statuses.as_ref()),
-        qos_class: Some(resources::qos(&facts.view.pod).name().to_owned()),
+        qos_class: Some(security::qos(&facts.view.pod).name().to_owned()),
         start_time: Some(old.start_time.clone().unwrap_or_else(|| time(facts.since))),
         observed_generation: facts.view.pod.metadata.generation,
         reason: facts.verdict.map(|verdict| verdict.reason.clone()).or(old.reason.clone()),
@@ -88,7 +88,7 @@ pub fn refused(view: &View, verdict: &Verdict, now: Timestamp) -> PodStatus {
         reason: Some(verdict.reason.clone()),
         message: Some(verdict.message.clone()),
         start_time: Some(time(now)),
-        qos_class: Some(resources::qos(&view.pod).name().to_owned()),
+        qos_class: Some(security::qos(&view.pod).name().to_owned()),
         observed_generation: view.pod.metadata.generation,
         ..view.pod.status.clone().unwrap_or_default()
     }

@@ -1,10 +1,10 @@
 //! The downward API: fields of a pod and resources of its containers as text.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector, ResourceRequirements};
+use k8s_types::field::quote;
 use k8s_types::quantity::Quantity;
 
 use super::Facts;
@@ -69,35 +69,9 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 fn listed(map: Option<&BTreeMap<String, String>>) -> String {
     let mut lines = Vec::new();
     for (key, value) in map.into_iter().flatten() {
-        lines.push(format!("{key}={}", quoted(value)));
+        lines.push(format!("{key}={}", quote(value)));
     }
     lines.join("\n")
-}
-
-/// A text in double quotes with the escapes of Go, which readers of these files know.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => out.extend(['\\', char]),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            ' '..='~' => out.push(char),
-            // Writing to a string cannot fail.
-            _ if u32::from(char) < 0x80 => drop(write!(out, "\\x{:02x}", u32::from(char))),
-            _ if char.escape_debug().count() == 1 => out.push(char),
-            _ if u32::from(char) < 0x10000 => drop(write!(out, "\\u{:04x}", u32::from(char))),
-            _ => drop(write!(out, "\\U{:08x}", u32::from(char))),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// A resource of a container, in whole divisors, rounded up. `own` is the container that asks, where one does; a limit that is not set is that of the pod, or what

@@ -11,6 +11,16 @@ pub enum Qos {
     BestEffort,
 }
 
+impl Qos {
+    pub fn name(self) -> &'static str {
+        match self {
+            Qos::Guaranteed => "Guaranteed",
+            Qos::Burstable => "Burstable",
+            Qos::BestEffort => "BestEffort",
+        }
+    }
+}
+
 /// As the API server has put it into the status; computed where it has not.
 pub fn qos(pod: &Pod) -> Qos {
     match pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) {

@@ -27,17 +27,22 @@ pub fn amounts(list: Option<&BTreeMap<String, Text>>) -> Amounts {
     parsed.filter_map(|(name, text)| Some((name.clone(), Quantity::parse(&text.0).ok()?))).collect()
 }
 
+/// What a container asks for: where it says only a limit, that.
+fn requests(resources: Option<&ResourceRequirements>) -> Amounts {
+    let mut all = amounts(resources.and_then(|resources| resources.limits.as_ref()));
+    all.extend(amounts(resources.and_then(|resources| resources.requests.as_ref())));
+    all
+}
+
 /// The limits of one container. `capacity` is the node's memory in bytes.
 pub fn of_container(pod: &Pod, container: &Container, capacity: i64) -> Resources {
     let resources = container.resources.as_ref();
     let limits = amounts(resources.and_then(|resources| resources.limits.as_ref()));
-    let requests = amounts(resources.and_then(|resources| resources.requests.as_ref()));
     // A limit of the pod as a whole holds for each of its containers too, where they have none.
     let whole = amounts(pod.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.limits.as_ref()));
     let limit = |name: &str| limits.get(name).or_else(|| whole.get(name)).filter(|amount| !amount.is_zero());
-    let request = requests.get("cpu").or_else(|| limits.get("cpu"));
     Resources {
-        cpu_shares: shares(request.map_or(0, Quantity::milli_value)),
+        cpu_shares: shares(requests(resources).get("cpu").map_or(0, Quantity::milli_value)),
         cpu_quota: limit("cpu").map(|amount| quota(amount.milli_value())),
         cpu_period: PERIOD,
         memory: limit("memory").map(Quantity::value),
@@ -74,20 +79,22 @@ pub fn of_pod(pod: &Pod) -> Resources {
     }
 }
 
+/// What a pod asks of a node, by resource.
+pub fn requested(pod: &Pod) -> Amounts {
+    pod.spec.as_ref().map(|spec| total(spec, List::Requests)).unwrap_or_default()
+}
+
 #[derive(Clone, Copy)]
-pub enum List {
+enum List {
     Requests,
     Limits,
 }
 
 /// What a pod asks for as a whole: its containers and sidecars together, or the greatest moment while it is initialised; what the pod itself says goes before.
-pub fn total(spec: &PodSpec, list: List) -> Amounts {
-    let of = |resources: Option<&ResourceRequirements>| {
-        let list = match list {
-            List::Requests => resources.and_then(|resources| resources.requests.as_ref()),
-            List::Limits => resources.and_then(|resources| resources.limits.as_ref()),
-        };
-        amounts(list)
+fn total(spec: &PodSpec, list: List) -> Amounts {
+    let of = |resources: Option<&ResourceRequirements>| match list {
+        List::Requests => requests(resources),
+        List::Limits => amounts(resources.and_then(|resources| resources.limits.as_ref())),
     };
     let mut running = Amounts::new();
     let mut greatest = Amounts::new();
@@ -108,9 +115,11 @@ pub fn total(spec: &PodSpec, list: List) -> Amounts {
         add(&mut running, &of(container.resources.as_ref()));
     }
     most(&mut running, &greatest);
-    for (name, amount) in of(spec.resources.as_ref()) {
-        running.insert(name, amount);
-    }
+    let whole = spec.resources.as_ref().and_then(|whole| match list {
+        List::Requests => whole.requests.as_ref(),
+        List::Limits => whole.limits.as_ref(),
+    });
+    running.extend(amounts(whole));
     let overhead = amounts(spec.overhead.as_ref());
     for (name, amount) in &overhead {
         match (list, running.get_mut(name)) {
@@ -162,10 +171,8 @@ pub fn oom_score_adj(pod: &Pod, container: &Container, capacity: i64) -> i64 {
         Qos::BestEffort => return BEST_EFFORT_SCORE,
         Qos::Burstable => {}
     }
-    let request = |container: &Container| {
-        let requests = amounts(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()));
-        requests.get("memory").map_or(0, Quantity::value)
-    };
+    let request =
+        |container: &Container| requests(container.resources.as_ref()).get("memory").map_or(0, Quantity::value);
     let rest = shared_request(spec, &request);
     let capacity = i128::from(capacity.max(1));
     let score = |bytes: i64| 1000 - i64::try_from(1000 * i128::from(bytes) / capacity).unwrap_or(1000);

@@ -164,6 +164,39 @@ fn quality_of_service() {
     assert_eq!(cgroup_parent(Qos::Burstable, "u"), "/kubepods/burstable/podu");
 }
 
+fn with_resources(resources: &[&str]) -> Pod {
+    let container = |(n, text): (usize, &&str)| json!({"name": format!("c{n}"), "resources": serde_json::from_str::<Value>(text).unwrap()});
+    pod(json!({"containers": resources.iter().enumerate().map(container).collect::<Vec<_>>()}))
+}
+
+#[test]
+fn classes_follow_requests_and_limits() {
+    let class = |resources: &[&str]| qos(&with_resources(resources));
+    assert_eq!(class(&["{}", "{}"]), Qos::BestEffort);
+    assert_eq!(class(&[r#"{"limits":{"cpu":"1","memory":"1Gi"}}"#]), Qos::Guaranteed);
+    assert_eq!(class(&[r#"{"limits":{"cpu":"1","memory":"1Gi"}}"#, "{}"]), Qos::Burstable);
+    assert_eq!(class(&[r#"{"requests":{"cpu":"1"}}"#]), Qos::Burstable);
+}
+
+#[test]
+fn a_container_gets_shares_quota_and_score() {
+    let pod =
+        with_resources(&[r#"{"requests":{"cpu":"250m","memory":"1Gi"},"limits":{"cpu":"1500m","memory":"2Gi"}}"#]);
+    let got = super::resources::of_container(&pod, &pod.spec.as_ref().unwrap().containers[0], 8 << 30);
+    assert_eq!((got.cpu_shares, got.cpu_quota, got.memory), (256, Some(150_000), Some(2 << 30)));
+    assert_eq!(got.oom_score_adj, 875);
+    assert_eq!(cgroup_parent(qos(&pod), "u"), "/kubepods/burstable/podu");
+}
+
+#[test]
+fn a_pod_is_limited_only_when_all_its_containers_are() {
+    let one = r#"{"limits":{"cpu":"1","memory":"1Gi"}}"#;
+    let whole = |resources: &[&str]| super::resources::of_pod(&with_resources(resources));
+    assert_eq!(whole(&[one, one]).memory, Some(2 << 30));
+    assert_eq!(whole(&[one, "{}"]).memory, None);
+    assert_eq!(whole(&[one, one]).cpu_shares, 2048);
+}
+
 #[test]
 fn sidecars_are_ended_after_those_they_serve() {
     let sidecar = json!({"name": "s", "restartPolicy": "Always", "resources": {"requests": {"memory": "1Mi"}}});
