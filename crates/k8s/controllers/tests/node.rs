@@ -1,39 +1,27 @@
 //! The life of nodes over an API server in this process.
 
-use std::time::Duration;
+mod world;
 
-use k8s_apiserver::{ApiServer, Config, Identity};
-use k8s_client::Informers;
-use k8s_controllers::Controllers;
-use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt};
 use serde_json::{Value, from_value, json};
 
-struct Cluster {
-    client: Client,
-    _server: ApiServer,
-    _controllers: Controllers,
-    _folder: tempfile::TempDir,
-}
+use world::{World, eventually};
+
+struct Cluster(World);
 
 impl Cluster {
     async fn new() -> Cluster {
-        let folder = tempfile::tempdir().unwrap();
-        let server = ApiServer::open(Config::new(folder.path())).await.unwrap();
-        let client = Client::new(server.service(Identity::loopback()), "default");
-        let controllers = k8s_controllers::start(&Informers::new(client.clone()));
-        let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
-        eventually("pods may be made", async || accounts.get_opt("default").await.unwrap().is_some()).await;
-        Cluster { client, _server: server, _controllers: controllers, _folder: folder }
+        Cluster(World::new().await)
     }
 
     fn nodes(&self) -> Api<Node> {
-        Api::all(self.client.clone())
+        Api::all(self.0.client.clone())
     }
 
     fn pods(&self) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), "default")
+        Api::namespaced(self.0.client.clone(), "default")
     }
 
     async fn node(&self, name: &str) {
@@ -59,17 +47,6 @@ impl Cluster {
         let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
         taints.iter().map(|t| format!("{}:{}", t.key.trim_start_matches("node.kubernetes.io/"), t.effect)).collect()
     }
-}
-
-async fn eventually(what: &str, mut test: impl AsyncFnMut() -> bool) {
-    let begun = std::time::Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
-        if test().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never: {what}");
 }
 
 #[tokio::test]

@@ -1,43 +1,31 @@
 //! Disruption budgets, autoscalers and the collection of pods over an API server in this process.
 
-use std::time::Duration;
+mod world;
 
-use k8s_apiserver::{ApiServer, Config, Identity};
-use k8s_client::Informers;
-use k8s_controllers::Controllers;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 use kube::api::{Api, DeleteParams, EvictParams, Patch, PatchParams, PostParams};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_value, json};
 
-struct Cluster {
-    client: Client,
-    _server: ApiServer,
-    _controllers: Controllers,
-    _folder: tempfile::TempDir,
-}
+use world::{World, eventually};
+
+struct Cluster(World);
 
 impl Cluster {
     async fn new() -> Cluster {
-        let folder = tempfile::tempdir().unwrap();
-        let server = ApiServer::open(Config::new(folder.path())).await.unwrap();
-        let client = Client::new(server.service(Identity::loopback()), "default");
-        let controllers = k8s_controllers::start(&Informers::new(client.clone()));
-        let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
-        eventually("pods may be made", async || accounts.get_opt("default").await.unwrap().is_some()).await;
-        Cluster { client, _server: server, _controllers: controllers, _folder: folder }
+        Cluster(World::new().await)
     }
 
     fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
     {
-        Api::namespaced(self.client.clone(), "default")
+        Api::namespaced(self.0.client.clone(), "default")
     }
 
     async fn create<K>(&self, object: Value)
@@ -59,17 +47,6 @@ impl Cluster {
         let status = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         self.api::<Pod>().patch_status(name, &PatchParams::default(), &Patch::Strategic(status)).await.unwrap();
     }
-}
-
-async fn eventually(what: &str, mut test: impl AsyncFnMut() -> bool) {
-    let begun = std::time::Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
-        if test().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never: {what}");
 }
 
 #[tokio::test]

@@ -72,11 +72,6 @@ impl Template {
         self.spec.topology_spread_constraints.as_ref().is_some_and(|constraints| !constraints.is_empty())
     }
 
-    /// Whether it says anything of other pods.
-    pub fn has_terms(&self) -> bool {
-        !(self.near.is_empty() && self.away.is_empty() && self.likes.is_empty())
-    }
-
     /// Whether it preempts others.
     pub fn preempts(&self) -> bool {
         self.spec.preemption_policy.as_deref() != Some("Never")
