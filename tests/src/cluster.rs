@@ -4,10 +4,14 @@ use std::ffi::OsStr;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Said, Sandbox, python, run_with_input};
+use crate::{Said, Sandbox, images, python, run_with_input};
+
+/// A loaded machine takes its time; what is waited for happens at once on others.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A daemon with `--kubernetes` in namespaces of its own.
 pub struct Cluster(Sandbox);
@@ -24,6 +28,31 @@ impl Cluster {
         let cluster = Cluster(Sandbox::with_options(&[&base, options].concat()));
         cluster.ready();
         cluster
+    }
+
+    /// A cluster whose node is ready and has the image `box:1`.
+    pub fn with_node() -> Self {
+        let cluster = Cluster::new();
+        cluster.import(&images::busybox_layer(), "box:1");
+        let ready = ["get", "nodes", "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"];
+        cluster.wait("the node is ready", || cluster.kubectl(ready).out == "True");
+        cluster
+            .wait("the default account is there", || cluster.kubectl(["get", "serviceaccount", "default"]).code == 0);
+        cluster
+    }
+
+    /// Waits until something holds, at most 60 seconds; then tells the pods and what happened to them.
+    #[track_caller]
+    pub fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !holds() {
+            if start.elapsed() > PATIENCE {
+                let pods = self.kubectl(["get", "pods", "-o", "yaml"]).out;
+                let events = self.kubectl(["get", "events"]).out;
+                panic!("not within {PATIENCE:?}: {what}\n{pods}\n{events}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// kill -9 of the daemon, and another one.

@@ -12,6 +12,7 @@ pub mod vm;
 
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -257,6 +258,28 @@ impl Drop for Sandbox {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// Runs `script` around a client line, so that it has a terminal, with `typed` on that once the shell inside has prompted: the client has made its
+/// terminal raw by then; before that, the terminal itself would take some keys.
+pub fn on_terminal(mut script: Command, line: &str, typed: &str) -> Said {
+    script.args(["-qefc", line, "/dev/null"]);
+    script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = script.spawn().expect("script");
+    let (mut keys, mut screen) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    let (mut out, mut left) = (Vec::new(), Some(typed).filter(|typed| !typed.is_empty()));
+    let mut piece = [0; 4096];
+    while let Ok(length @ 1..) = screen.read(&mut piece) {
+        out.extend_from_slice(&piece[..length]);
+        if out.windows(2).any(|two| two == b"# ")
+            && let Some(typed) = left.take()
+        {
+            keys.write_all(typed.as_bytes()).expect("typed");
+        }
+    }
+    // Only now: the end of its input would end the client.
+    drop(keys);
+    Said::of(Output { status: child.wait().expect("wait"), stdout: out, stderr: Vec::new() })
 }
 
 /// The binary under test.

@@ -1,32 +1,13 @@
 //! Interactive containers: a terminal that works, its size, signals, detach keys. `script` gives the client its terminal.
 
 use e2e::{Said, Sandbox};
-use std::io::{Read, Write};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-/// Runs a client on a terminal of its own with `typed` on it once the shell inside has prompted: the client has made its terminal raw by
-/// then; before that, the terminal itself would take some keys.
+/// Runs a client on a terminal of its own, as [`e2e::on_terminal`] does.
 fn on_terminal(host: &Sandbox, line: &str, typed: &str) -> Said {
-    let mut command = Command::new("script");
-    command
-        .args(["-qefc", line, "/dev/null"])
-        .env("DOCKER_HOST", format!("unix://{}", host.path("docker.sock").display()));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("script");
-    let (mut keys, mut screen) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
-    let (mut out, mut left) = (Vec::new(), Some(typed).filter(|typed| !typed.is_empty()));
-    let mut piece = [0; 4096];
-    while let Ok(length @ 1..) = screen.read(&mut piece) {
-        out.extend_from_slice(&piece[..length]);
-        if out.windows(2).any(|two| two == b"# ")
-            && let Some(typed) = left.take()
-        {
-            keys.write_all(typed.as_bytes()).expect("typed");
-        }
-    }
-    // Only now: the end of its input would end the client.
-    drop(keys);
-    Said::of(Output { status: child.wait().expect("wait"), stdout: out, stderr: Vec::new() })
+    let mut script = Command::new("script");
+    script.env("DOCKER_HOST", format!("unix://{}", host.path("docker.sock").display()));
+    e2e::on_terminal(script, line, typed)
 }
 
 fn clients() -> [String; 2] {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use e2e::cluster::Cluster;
 use e2e::leaks::Inventory;
 
-use crate::workloads::{cluster, says};
+use crate::workloads::says;
 
 const WORKLOADS: &str = r#"
 apiVersion: apps/v1
@@ -124,7 +124,7 @@ fn patient(cluster: &Cluster, words: &[&str], wanted: &str) {
 fn after_random_deaths_everything_is_as_it_was_asked_for() {
     let seed = number("SAMPAN_CHAOS_SEED", 20);
     let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mut cluster = cluster();
+    let mut cluster = Cluster::with_node();
     // What the first pods make once is there before stock is taken.
     cluster.apply(WORKLOADS);
     settled(&cluster);

@@ -1,10 +1,12 @@
 //! Jobs and cron jobs on a node, driven by kubectl.
 
-use crate::workloads::{cluster, says};
+use e2e::cluster::Cluster;
+
+use crate::workloads::says;
 
 #[test]
 fn every_index_of_a_job_runs_once() {
-    let cluster = cluster();
+    let cluster = Cluster::with_node();
     cluster.apply(
         r#"
 apiVersion: batch/v1
@@ -34,7 +36,7 @@ spec:
 
 #[test]
 fn a_job_that_fails_is_tried_again_and_given_up() {
-    let cluster = cluster();
+    let cluster = Cluster::with_node();
     cluster.apply(
         r#"
 apiVersion: batch/v1
@@ -60,7 +62,7 @@ spec:
 
 #[test]
 fn a_job_is_made_from_a_cron_job() {
-    let cluster = cluster();
+    let cluster = Cluster::with_node();
     let make = ["create", "cronjob", "tick", "--image=box:1", "--schedule=0 0 1 1 *", "--", "echo", "tock"];
     cluster.kubectl(make).ok();
     cluster.kubectl(["create", "job", "now", "--from=cronjob/tick"]).ok();

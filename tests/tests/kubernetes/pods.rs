@@ -1,41 +1,14 @@
 //! Pods on their node: order, restarts, probes, the end, and what survives the daemon.
 
-use std::time::{Duration, Instant};
-
 use e2e::cluster::Cluster;
-use e2e::images;
 use serde_json::{Value, json};
-
-/// A loaded machine takes its time; what is waited for happens at once on others.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster with a node and an image.
 struct World(Cluster);
 
 impl World {
     fn new() -> World {
-        let cluster = Cluster::new();
-        cluster.import(&images::busybox_layer(), "box:1");
-        let world = World(cluster);
-        world.wait("the node is ready", || {
-            let ready = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}";
-            world.0.kubectl(["get", "nodes", "-o", ready]).out.contains("True")
-        });
-        world.wait("the default account is there", || world.0.kubectl(["get", "sa", "default"]).code == 0);
-        world
-    }
-
-    #[track_caller]
-    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !holds() {
-            if start.elapsed() > PATIENCE {
-                let pods = self.0.kubectl(["get", "pods", "-o", "yaml"]).out;
-                let events = self.0.kubectl(["get", "events"]).out;
-                panic!("not within {PATIENCE:?}: {what}\n{pods}\n{events}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        World(Cluster::with_node())
     }
 
     #[track_caller]
@@ -54,7 +27,7 @@ impl World {
     #[track_caller]
     fn until(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
-        self.wait(&format!("{name}: {what}"), || {
+        self.0.wait(&format!("{name}: {what}"), || {
             last = self.pod(name);
             holds(&last)
         });
@@ -70,7 +43,7 @@ impl World {
     #[track_caller]
     fn delete(&self, name: &str) {
         self.0.kubectl(["delete", "pod", name, "--wait=false"]).ok();
-        self.wait(&format!("{name} is gone"), || self.0.kubectl(["get", "pod", name]).code != 0);
+        self.0.wait(&format!("{name} is gone"), || self.0.kubectl(["get", "pod", name]).code != 0);
         assert_eq!(self.containers(name), "", "nothing of it is left");
     }
 

@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::workloads::{cluster, says};
+use e2e::cluster::Cluster;
+
+use crate::workloads::says;
 
 const CLIENTS: usize = 4;
 const ROLLS: usize = 2;
@@ -75,7 +77,7 @@ fn request(address: SocketAddr) -> Result<(), String> {
 
 #[test]
 fn no_request_fails_while_a_deployment_rolls() {
-    let cluster = cluster();
+    let cluster = Cluster::with_node();
     cluster.apply(WEB);
     let status = ["rollout", "status", "deployment/web", "--timeout=120s"];
     cluster.kubectl(status).ok();

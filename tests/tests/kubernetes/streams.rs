@@ -1,15 +1,12 @@
 //! Logs, exec, attach, copies, ports, proxies and usage of pods, through a kubectl of today (WebSocket) and one of 2023 (SPDY).
 
 use std::io::{Read, Write};
-use std::process::{Child, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
 
 use e2e::cluster::Cluster;
-use e2e::{Said, images, run_with_input};
+use e2e::{Said, run_with_input};
 use serde_json::{Value, json};
 
-/// A loaded machine takes its time; what is waited for happens at once on others.
-const PATIENCE: Duration = Duration::from_secs(60);
 const CLIENTS: [&str; 2] = ["kubectl", "kubectl-1.28"];
 const MEGABYTES: usize = 20;
 
@@ -18,28 +15,7 @@ struct World(Cluster);
 
 impl World {
     fn new() -> World {
-        let cluster = Cluster::new();
-        cluster.import(&images::busybox_layer(), "box:1");
-        let world = World(cluster);
-        world.wait("the node is ready", || {
-            let ready = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}";
-            world.0.kubectl(["get", "nodes", "-o", ready]).out.contains("True")
-        });
-        world.wait("the default account is there", || world.0.kubectl(["get", "sa", "default"]).code == 0);
-        world
-    }
-
-    #[track_caller]
-    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !holds() {
-            if start.elapsed() > PATIENCE {
-                let pods = self.0.kubectl(["get", "pods", "-o", "yaml"]).out;
-                let events = self.0.kubectl(["get", "events"]).out;
-                panic!("not within {PATIENCE:?}: {what}\n{pods}\n{events}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        World(Cluster::with_node())
     }
 
     /// A pod with a container for each script, by name.
@@ -59,7 +35,7 @@ impl World {
 
     #[track_caller]
     fn ready(&self, name: &str) {
-        self.wait(&format!("{name} is ready"), || {
+        self.0.wait(&format!("{name} is ready"), || {
             let ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
             self.0.kubectl(["get", "pod", name, "-o", ready]).out == "True"
         });
@@ -88,27 +64,11 @@ impl World {
 
     /// A client on a terminal of its own, with `typed` on it once something prompts with `# `.
     fn on_terminal(&self, line: &str, typed: &str) -> Said {
-        let mut command = self.0.client("true", [""; 0]);
-        let environment: Vec<_> =
-            command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-        command = self.0.inside("script");
-        command.args(["-qefc", line, "/dev/null"]).envs(environment);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("script");
-        let (mut keys, mut screen) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
-        let (mut out, mut left) = (Vec::new(), Some(typed).filter(|typed| !typed.is_empty()));
-        let mut piece = [0; 4096];
-        while let Ok(length @ 1..) = screen.read(&mut piece) {
-            out.extend_from_slice(&piece[..length]);
-            if out.windows(2).any(|two| two == b"# ")
-                && let Some(typed) = left.take()
-            {
-                keys.write_all(typed.as_bytes()).expect("typed");
-            }
-        }
-        // only now: the end of its input would end the client
-        drop(keys);
-        Said::of(Output { status: child.wait().expect("wait"), stdout: out, stderr: Vec::new() })
+        let surrounded = self.0.client("true", [""; 0]);
+        let environment = surrounded.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut script = self.0.inside("script");
+        script.envs(environment);
+        e2e::on_terminal(script, line, typed)
     }
 }
 
@@ -209,9 +169,9 @@ fn a_client_that_is_killed_leaves_nothing() {
         let started =
             world.start(client, ["exec", "-i", "p", "--", "sh", "-c", "echo begun; exec sleep 4242"], "begun");
         // it says so before it becomes what is looked for
-        world.wait("the process runs", runs);
+        world.0.wait("the process runs", runs);
         drop(started);
-        world.wait("the process of a killed client ends", || !runs());
+        world.0.wait("the process of a killed client ends", || !runs());
     }
 }
 
@@ -246,11 +206,11 @@ fn logs_are_as_kubectl_has_them() {
         let previous = say(&["p", "-c", "a", "-p"]);
         let none = "previous terminated container \"a\" in pod \"p\" not found";
         assert!(previous.err.contains(none), "{client}: {previous:?}");
-        world.wait("the log before is there", || {
+        world.0.wait("the log before is there", || {
             let said = say(&["q", "-p"]);
             said.code == 0 && said.out == "last words\n"
         });
-        world.wait("what a container waits for is told", || {
+        world.0.wait("what a container waits for is told", || {
             let said = say(&["r"]);
             said.err.contains("container \"c\" in pod \"r\" is waiting to start: ErrImageNeverPull")
         });
@@ -311,7 +271,7 @@ fn attach_and_run_speak_with_the_container() {
         ];
         let said = run_with_input(world.0.client(client, words), b"hello\n");
         assert!(said.code == 0 && said.out.contains("got hello"), "{client}: {said:?}");
-        world.wait("it is gone", || world.0.kubectl(["get", "pod", &name]).code != 0);
+        world.0.wait("it is gone", || world.0.kubectl(["get", "pod", &name]).code != 0);
 
         let name = format!("a{number}");
         let container = json!({"name": "c", "image": "box:1", "stdin": true, "command": ["sh", "-c", "while read a; do echo got $a; done"]});
@@ -375,7 +335,7 @@ fn http_goes_through_the_server() {
     for path in ["pods/web/proxy/index.html", "pods/http:web:8080/proxy/index.html"] {
         assert_eq!(raw(&format!("{base}/{path}")).ok(), "hello", "{path}");
     }
-    world.wait("the service has an endpoint", || raw(&format!("{base}/services/web/proxy/")).out == "hello\n");
+    world.0.wait("the service has an endpoint", || raw(&format!("{base}/services/web/proxy/")).out == "hello\n");
     assert_eq!(raw(&format!("{base}/services/http:web:http/proxy/index.html")).ok(), "hello");
     let missing = raw(&format!("{base}/services/web:81/proxy/"));
     assert!(missing.err.contains("no service port \"81\" found for service \"web\""), "{missing:?}");
@@ -398,7 +358,7 @@ fn usage_is_told() {
     world.pod("busy", &[("c", "while :; do :; done")], json!({}));
     world.ready("busy");
     for client in CLIENTS {
-        world.wait("a busy pod uses a processor", || {
+        world.0.wait("a busy pod uses a processor", || {
             let said = world.run(client, ["top", "pods", "--no-headers"]);
             let cores = said.out.split_whitespace().nth(1).and_then(|cpu| cpu.strip_suffix('m')?.parse::<u32>().ok());
             said.out.starts_with("busy") && cores.is_some_and(|cores| cores > 20)

@@ -1,47 +1,22 @@
 //! Volumes, variables, names and security contexts of pods, as their processes see them.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use e2e::cluster::Cluster;
-use e2e::images;
 use serde_json::{Value, json};
-
-/// A loaded machine takes its time; what is waited for happens at once on others.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cluster with a node, an image, and a folder that pods write into.
 struct World(Cluster);
 
 impl World {
     fn new() -> World {
-        let cluster = Cluster::new();
-        cluster.import(&images::busybox_layer(), "box:1");
-        let world = World(cluster);
+        let world = World(Cluster::with_node());
         std::fs::create_dir(world.out()).expect("a folder");
-        world.wait("the node is ready", || {
-            let ready = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}";
-            world.0.kubectl(["get", "nodes", "-o", ready]).out.contains("True")
-        });
-        world.wait("the default account is there", || world.0.kubectl(["get", "sa", "default"]).code == 0);
         world
     }
 
     fn out(&self) -> PathBuf {
         self.0.path("out")
-    }
-
-    #[track_caller]
-    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !holds() {
-            if start.elapsed() > PATIENCE {
-                let pods = self.0.kubectl(["get", "pods", "-o", "yaml"]).out;
-                let events = self.0.kubectl(["get", "events"]).out;
-                panic!("not within {PATIENCE:?}: {what}\n{pods}\n{events}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
     }
 
     /// A pod of one container that runs a shell; what it writes to `/out` is seen by [`World::said`].
@@ -71,7 +46,7 @@ impl World {
     /// Waits until a pod ended well.
     #[track_caller]
     fn succeeds(&self, name: &str) {
-        self.wait(&format!("{name} succeeds"), || self.phase(name) == "Succeeded");
+        self.0.wait(&format!("{name} succeeds"), || self.phase(name) == "Succeeded");
     }
 
     fn phase(&self, name: &str) -> String {
@@ -149,7 +124,7 @@ fn every_kind_of_volume_is_seen_from_inside() {
     assert_eq!(said, wanted);
     let uid = world.0.get(["pod", "kinds"])["metadata"]["uid"].as_str().expect("a uid").to_owned();
     world.0.kubectl(["delete", "pod", "kinds"]).ok();
-    world.wait("nothing of the pod is mounted", || {
+    world.0.wait("nothing of the pod is mounted", || {
         world.0.shell(&format!("grep -q {uid} /proc/self/mountinfo")).code == 1
     });
     assert_eq!(std::fs::read_to_string(host.join("given")).expect("it stays"), "from the node");
@@ -168,11 +143,11 @@ fn volumes_follow_config_maps_secrets_and_labels() {
     let mounts = json!([{"name": "cm", "mountPath": "/cm"}, {"name": "all", "mountPath": "/all"}]);
     let script = watching("live", "cat /cm/k; echo; cat /all/k; echo; cat /all/labels");
     world.pod("live", &script, json!({"volumeMounts": mounts}), json!({"volumes": volumes}));
-    world.wait("the first state", || world.said("live") == "1\n1\napp=\"live\"");
+    world.0.wait("the first state", || world.said("live") == "1\n1\napp=\"live\"");
     world.0.kubectl(["patch", "configmap", "cm", "-p", r#"{"data":{"k":"2"}}"#]).ok();
     world.0.kubectl(["patch", "secret", "sec", "-p", r#"{"stringData":{"k":"3"}}"#]).ok();
     world.0.kubectl(["label", "pod", "live", "more=yes"]).ok();
-    world.wait("the changes", || world.said("live") == "2\n3\napp=\"live\"\nmore=\"yes\"");
+    world.0.wait("the changes", || world.said("live") == "2\n3\napp=\"live\"\nmore=\"yes\"");
 }
 
 #[test]
@@ -184,8 +159,8 @@ fn pods_wait_for_what_is_missing_and_go_on_when_it_is_there() {
     let env = json!([{"name": "X", "valueFrom": {"secretKeyRef": {"name": "late", "key": "k"}}}]);
     world.pod("env", "echo $X > /out/env", json!({"env": env}), json!({}));
     let missing = "FailedMount: MountVolume.SetUp failed for volume \"v\" : configmap \"late\" not found";
-    world.wait("the mount is told of", || world.events("mount").contains(missing));
-    world.wait("the variable is told of", || world.waits_for("env", "CreateContainerConfigError"));
+    world.0.wait("the mount is told of", || world.events("mount").contains(missing));
+    world.0.wait("the variable is told of", || world.waits_for("env", "CreateContainerConfigError"));
     assert!(world.waits_for("env", "secret \\\"late\\\" not found"), "{}", world.0.get(["pod", "env"]));
     world.0.kubectl(["create", "configmap", "late", "--from-literal=k=mounted"]).ok();
     world.0.kubectl(["create", "secret", "generic", "late", "--from-literal=k=told"]).ok();
@@ -273,7 +248,9 @@ fn sub_paths_and_groups_of_volumes() {
 fn contexts_hold_and_root_is_refused_where_it_must_not_be() {
     let world = World::new();
     world.pod("root", "true", json!({}), json!({"securityContext": {"runAsNonRoot": true}}));
-    world.wait("root is refused", || world.waits_for("root", "container has runAsNonRoot and image will run as root"));
+    world
+        .0
+        .wait("root is refused", || world.waits_for("root", "container has runAsNonRoot and image will run as root"));
     assert!(world.waits_for("root", "CreateContainerConfigError"));
     let status = "grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status | tr '\\n\\t' '; '";
     let context = json!({"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}, "allowPrivilegeEscalation": false,

@@ -1,17 +1,6 @@
 //! Deployments, stateful sets and daemon sets on a node, driven by kubectl: rollouts, scaling, healing, cordon and drain.
 
 use e2e::cluster::Cluster;
-use e2e::images;
-
-/// A cluster whose node is ready and has the image `box:1`.
-pub fn cluster() -> Cluster {
-    let cluster = Cluster::new();
-    cluster.import(&images::busybox_layer(), "box:1");
-    let ready = ["get", "nodes", "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"];
-    cluster.until("the node is ready", || cluster.kubectl(ready).out == "True");
-    cluster.until("the default account is there", || cluster.kubectl(["get", "serviceaccount", "default"]).code == 0);
-    cluster
-}
 
 /// Waits until kubectl says what is wanted.
 #[track_caller]
@@ -46,7 +35,7 @@ const STATUS: &[&str] = &["rollout", "status", "deployment/web", "--timeout=60s"
 
 #[test]
 fn a_deployment_rolls_goes_back_and_heals() {
-    let cluster = cluster();
+    let cluster = Cluster::with_node();
     cluster.apply(&web(3, "one"));
     cluster.kubectl(STATUS).ok();
     cluster.apply(&web(3, "two"));
@@ -78,7 +67,7 @@ fn a_deployment_rolls_goes_back_and_heals() {
 
 #[test]
 fn a_stateful_set_has_names_order_and_addresses() {
-    let cluster = cluster();
+    let cluster = Cluster::with_node();
     cluster.apply(
         r#"
 apiVersion: v1
@@ -121,7 +110,7 @@ spec:
 
 #[test]
 fn a_daemon_set_stays_when_a_node_is_drained_and_nothing_else_does() {
-    let cluster = cluster();
+    let cluster = Cluster::with_node();
     let daemon = web(1, "one").replace("kind: Deployment", "kind: DaemonSet").replace("  replicas: 1\n", "");
     cluster.apply(&daemon.replace("web", "agent"));
     cluster.kubectl(["rollout", "status", "daemonset/agent", "--timeout=60s"]).ok();
