@@ -1,12 +1,12 @@
 //! `dist`: the release binary, proven to be static.
 
-use crate::run;
+use crate::{cargo, run_command};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 
 /// Builds `dist/sampan` and returns its path.
 pub(crate) fn dist() -> Result<PathBuf> {
-    run("cargo", &["build", "--release", "--locked", "--package", "sampan", "--target", target()])?;
+    run_command(cargo().args(["build", "--release", "--locked", "--package", "sampan", "--target", target()]))?;
     let built = PathBuf::from("target").join(target()).join("release/sampan");
     let bytes = std::fs::read(&built).with_context(|| format!("read {}", built.display()))?;
     ensure!(!has_interpreter(&bytes)?, "{} wants a dynamic loader: it is not static", built.display());

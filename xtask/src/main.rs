@@ -62,6 +62,18 @@ fn run_command(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Cargo, with the environment that it has when called by hand: build scripts that look at what `cargo run` has set for this
+/// program would run again, and what depends on them be compiled again, at each change between the two.
+fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name == "CARGO_MANIFEST_DIR" || name.starts_with("CARGO_PKG_")) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Whether a program is on PATH.
 fn has(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
