@@ -103,9 +103,21 @@ impl Sandbox {
 
     /// Starts the daemon and waits until it answers.
     pub fn start_daemon(&mut self) {
+        let command = self.inside(binary());
+        self.start_daemon_by(command);
+    }
+
+    /// Starts the daemon in a mount namespace of its own, in which `script` is run first.
+    pub fn start_daemon_apart(&mut self, script: &str) {
+        let mut command = self.inside("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &format!("{script} && exec \"$@\""), "sh"]);
+        command.arg(binary());
+        self.start_daemon_by(command);
+    }
+
+    fn start_daemon_by(&mut self, mut command: Command) {
         assert!(self.daemon.is_none(), "a daemon runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log")).expect("a log");
-        let mut command = self.inside(binary());
         command.args(["daemon", "-H", &self.host(), "--data-root"]).arg(self.path("data"));
         command.arg("--exec-root").arg(self.path("run")).arg("--pidfile").arg(self.path("pid")).args(&self.options);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a descriptor")).stderr(log);

@@ -35,6 +35,24 @@ fn a_killed_daemon_loses_no_container_and_no_line() {
 }
 
 #[test]
+fn the_next_daemon_may_live_in_another_mount_namespace() {
+    let mut host = Sandbox::with_image();
+    host.docker(["run", "-d", "--name", "old", "box:1", "sh", "-c", "while :; do sleep 0.1; done"]).ok();
+    let pid = host.inspect("old")["State"]["Pid"].clone();
+    host.kill_daemon();
+    let seen = host.path("seen");
+    std::fs::create_dir(&seen).expect("a folder");
+    let seen = seen.display();
+    host.start_daemon_apart(&format!("mount -t tmpfs none {seen} && echo there > {seen}/file"));
+    assert_eq!(host.inspect("old")["State"]["Pid"], pid);
+    host.docker(["exec", "old", "true"]).ok();
+    // What only the new daemon sees is bound all the same.
+    let volume = format!("{seen}:/seen");
+    assert_eq!(host.docker(["run", "--rm", "-v", &volume, "box:1", "cat", "/seen/file"]).ok(), "there");
+    host.docker(["rm", "-f", "old"]).ok();
+}
+
+#[test]
 fn exits_while_no_daemon_runs_are_found_by_the_next() {
     let mut host = Sandbox::with_image();
     host.docker(["run", "-d", "--name", "ctr", "box:1", "sh", "-c", "sleep 0.7; echo last; exit 5"]).ok();

@@ -120,6 +120,9 @@ impl Client {
         if outdated && let Err(error) = client.upgrade().await {
             tracing::warn!(%error, "the supervisor runs another version and could not be upgraded");
         }
+        if let Err(error) = client.share_mounts().await {
+            tracing::warn!(%error, "the supervisor does not see the mounts of this process");
+        }
         let found = client.shared.found();
         Ok((client, found))
     }
@@ -321,6 +324,19 @@ impl Client {
     /// Events from now on.
     pub fn events(&self) -> EventStream {
         EventStream { receiver: self.shared.subscribe() }
+    }
+
+    /// Has a supervisor that another mount namespace's daemon had started go on in this one's: paths shall mean the same to both.
+    async fn share_mounts(&self) -> Result<()> {
+        let namespace = |process: &str| std::fs::File::open(format!("/proc/{process}/ns/mnt"));
+        let unknown = |source| Error::System { step: "look at the mount namespaces of daemon and supervisor", source };
+        let own = namespace("self").map_err(unknown)?;
+        let theirs = namespace(&self.supervisor_pid().to_string()).map_err(unknown)?;
+        let [ours, theirs] = [&own, &theirs].map(|file| rustix::fs::fstat(file).map(|stat| (stat.st_dev, stat.st_ino)));
+        if ours.map_err(|errno| unknown(errno.into()))? != theirs.map_err(|errno| unknown(errno.into()))? {
+            self.shared.call(Request::Enter, vec![own.into()], Some(PATIENCE)).await?;
+        }
+        Ok(())
     }
 
     /// Process id of the supervisor.

@@ -81,6 +81,8 @@ pub(crate) enum Request {
     ReopenLog {
         container: String,
     },
+    /// Go on in the mount namespace that comes along.
+    Enter,
     /// Re-execute yourself from this file.
     Upgrade {
         binary: PathBuf,

@@ -26,6 +26,7 @@ impl Supervisor {
             Request::Keep(kept) => Ok(Some(self.keep(caller, kept, fds))),
             Request::LetGo { name } => Ok(Some(self.let_go(&name))),
             Request::ReopenLog { container } => self.reopen_log(&ProcessKey::container(container)).map(Some),
+            Request::Enter => enter(fds).map(Some),
             Request::Upgrade { binary } => self.plan_upgrade(caller, binary).map(|()| None),
         };
         match outcome {
@@ -222,6 +223,17 @@ pub(super) fn failed(error: &runtime::Error) -> Failure {
         (_, runtime::Kind::Internal) => ErrorKind::Internal,
     };
     refused(kind, error.to_string())
+}
+
+/// Goes on in the mount namespace that came along; what is open, and containers that run, stay where they are.
+fn enter(fds: Vec<OwnedFd>) -> Result<Reply, Failure> {
+    let Some(namespace) = fds.first() else {
+        return Err(refused(ErrorKind::Invalid, "no mount namespace came along".to_owned()));
+    };
+    let kind = rustix::thread::LinkNameSpaceType::Mount;
+    let entered = rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(kind));
+    entered.map_err(|errno| refused(ErrorKind::Internal, format!("enter the daemon's mount namespace: {errno}")))?;
+    Ok(Reply::Done)
 }
 
 pub(super) fn no_such(key: &ProcessKey) -> Failure {
