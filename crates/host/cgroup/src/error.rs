@@ -62,6 +62,17 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Something could not be had from systemd.
+    #[error("systemd: {action}: {source}")]
+    Systemd {
+        /// What was asked for.
+        action: String,
+        /// Why not, with what systemd said.
+        source: io::Error,
+    },
+    /// A `slice:prefix:name` that names no scope.
+    #[error("{0:?} is not slice:prefix:name of a systemd scope")]
+    InvalidScope(String),
     /// No cgroup file system is mounted.
     #[error("no cgroup file system is mounted (looked in /proc/self/mountinfo)")]
     NotMounted,

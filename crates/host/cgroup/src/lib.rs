@@ -23,6 +23,7 @@ mod limits;
 mod oom;
 pub mod plan;
 mod stats;
+pub mod systemd;
 
 pub use cgroup::{Cgroup, Entry, Freezer};
 pub use device::{Access, DeviceRule, DeviceType};

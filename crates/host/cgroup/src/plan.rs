@@ -6,6 +6,8 @@
 mod v1;
 mod v2;
 
+pub(crate) use self::v2::weight_of_shares;
+
 use crate::device::DeviceRule;
 use crate::error::{Error, Result};
 use crate::hierarchy::{Controller, Hierarchy};

@@ -159,6 +159,14 @@ pub fn rename_link(index: u32, name: &str) -> Request {
     request(format!("rename link {index} to {name}"), NEWLINK, 0, &message)
 }
 
+/// Moves a link into another network namespace and gives it a name there. It arrives turned off and without addresses.
+pub fn move_link(index: u32, netns: BorrowedFd<'_>, name: &str) -> Request {
+    let mut message = named(name);
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::NetNsFd(netns.as_raw_fd()));
+    request(format!("move link {index} into a namespace as {name}"), NEWLINK, 0, &message)
+}
+
 /// Removes a link, which waits for every processor to forget it: 10 to 20 ms for a virtual Ethernet pair.
 pub fn delete_link(index: u32) -> Request {
     let mut message = LinkMessage::default();

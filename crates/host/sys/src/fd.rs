@@ -1,6 +1,7 @@
 //! Whole ranges of descriptors.
 
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// Marks every descriptor from `first` on as closed on execution.
 pub fn close_on_exec_from(first: u32) -> io::Result<()> {
@@ -20,6 +21,17 @@ pub fn keep_on_exec(fd: u32) -> io::Result<()> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Another descriptor for what a number stands for, closed on execution.
+pub fn duplicate(fd: i32) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers only; a number that is not open is refused.
+    let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just opened it, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// Closes every descriptor that is not listed, for a process that has just been copied and shall hold nothing of

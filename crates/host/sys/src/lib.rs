@@ -14,6 +14,7 @@ pub mod netns;
 pub mod pidfd;
 pub mod process;
 pub mod quota;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signals;
 pub mod sockets;

@@ -83,6 +83,14 @@ pub enum Error {
         /// Its state.
         state: &'static str,
     },
+    /// A configuration cannot be decoded.
+    #[error("parse {}: {source}", .path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// With the field, line and column.
+        source: spec::config::DecodeError,
+    },
     /// A file of a bundle or of the state folder is not what it should be.
     #[error("parse {}: {source}", .path.display())]
     Parse {
@@ -123,6 +131,7 @@ impl Error {
             | Error::CommandNotFound { .. }
             | Error::CommandNotExecutable { .. }
             | Error::Seccomp(_)
+            | Error::Decode { .. }
             | Error::Parse { .. } => Kind::Invalid,
             Error::Unimplemented(_) => Kind::Unimplemented,
             Error::Step { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Kind::Denied,

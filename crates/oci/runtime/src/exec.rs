@@ -8,19 +8,22 @@ use std::path::Path;
 use cgroup::{Cgroup, Entry};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
-use rustix::thread::ThreadNameSpaceType;
-use spec::runtime::{LinuxSeccomp, Process};
+use rustix::thread::{CpuSet, ThreadNameSpaceType};
+use spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Process};
 
 use crate::error::{AtStep, Result};
 use crate::hooks;
 use crate::init::execute::{self, Execution, MissingCwd, Starter, Streams};
-use crate::init::{console, credentials};
+use crate::init::labels::{self, Labels};
+use crate::init::notify::Agent;
+use crate::init::{console, credentials, root};
 use crate::launch::Stdio;
 use crate::message::{self, Channel, Message};
 use crate::pending::Pending;
 use crate::plan::namespaces::Kind;
-use crate::plan::process::{self, ProcessPlan};
-use crate::seccomp;
+use crate::plan::process::ProcessPlan;
+use crate::plan::scheduling::Affinity;
+use crate::state::StateView;
 
 /// What is executed where. The caller must be single-threaded.
 pub struct Exec<'a> {
@@ -32,8 +35,10 @@ pub struct Exec<'a> {
     pub cgroup: Option<&'a Cgroup>,
     /// What is executed.
     pub process: &'a Process,
-    /// The container's filter.
-    pub seccomp: Option<&'a LinuxSeccomp>,
+    /// Of the container's configuration: its filter, personality and memory policy, and whether it has mounts of its own.
+    pub linux: Option<&'a Linux>,
+    /// The container's state, for the agent of its filter.
+    pub state: StateView,
     /// Descriptors 0, 1 and 2.
     pub stdio: Stdio,
     /// Descriptors from 3 on that stay open in the container.
@@ -44,9 +49,17 @@ pub struct Exec<'a> {
 ///
 /// [`crate::Created::cgroup`] is `None`. On failure nothing is left.
 pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
-    process::refuse_unbuilt(exec.process)?;
-    let program = exec.seccomp.map(seccomp::compile).transpose()?;
-    let plan = ProcessPlan::of(exec.process, program, None)?;
+    let plan = ProcessPlan::of(exec.process, exec.linux)?;
+    labels::check(&plan.labels)?;
+    let affinity = Affinity::of(exec.process.exec_cpu_affinity().as_ref())?;
+    let agent = match &plan.notify {
+        Some(notify) => Some(Agent::connect(notify, exec.state)?),
+        None => None,
+    };
+    let root = match exec.linux.is_some_and(lacks_mounts) {
+        true => Some(root_of(exec.init_pid)?),
+        false => None,
+    };
     let foreign = foreign_namespaces(exec.init_pid)?;
     let entry = exec.cgroup.map(Cgroup::entry).transpose()?;
     let dir = entry.as_ref().and_then(|entry| entry.v2_dir.as_ref()?.try_clone().ok());
@@ -59,15 +72,63 @@ pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
         stdio: exec.stdio,
         preserve_fds: exec.preserve_fds,
         channel: theirs,
+        agent,
+        root,
+        affinity: affinity.last,
     };
+    let placed = Placed::on(&affinity.first)?;
     let guard = match foreign.contains(&Kind::Pid) {
         true => Some(ChildrenOf::enter(exec.init)?),
         false => None,
     };
     let dir = dir.as_ref().map(AsFd::as_fd);
     let child = sys::clone::clone_process(0, dir, || joining.run()).at(|| "clone a process for the container")?;
-    drop(guard);
+    drop((guard, placed));
     Ok(Pending::new(child, ours, None))
+}
+
+/// Whether a container has no mount namespace of its own, so that its root is that of its first process alone.
+fn lacks_mounts(linux: &Linux) -> bool {
+    let own = |namespace: &LinuxNamespace| {
+        let joined = namespace.path().as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+        namespace.typ() == LinuxNamespaceType::Mount && !joined
+    };
+    !linux.namespaces().iter().flatten().any(own)
+}
+
+fn root_of(pid: i32) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let path = format!("/proc/{pid}/root");
+    rustix::fs::open(&path, flags, Mode::empty()).at(|| format!("open {path}"))
+}
+
+/// While it lives, this process is kept to some processors, and so are its children for all their life.
+struct Placed(Option<CpuSet>);
+
+impl Placed {
+    fn on(processors: &[usize]) -> Result<Placed> {
+        if processors.is_empty() {
+            return Ok(Placed(None));
+        }
+        let before = rustix::thread::sched_getaffinity(None).at(|| "read the processors of this process")?;
+        place(processors)?;
+        Ok(Placed(Some(before)))
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // They were ours a moment ago.
+            let _ = rustix::thread::sched_setaffinity(None, before);
+        }
+    }
+}
+
+fn place(processors: &[usize]) -> Result<()> {
+    let mut set = CpuSet::new();
+    processors.iter().for_each(|processor| set.set(*processor));
+    rustix::thread::sched_setaffinity(None, &set).at(|| format!("run on processors {processors:?}"))
 }
 
 /// The kinds of namespace in which a process is and this one is not.
@@ -125,6 +186,11 @@ struct Joining<'a> {
     stdio: Stdio,
     preserve_fds: u32,
     channel: Channel,
+    agent: Option<Agent>,
+    /// Where the container has no mount namespace: the root of its first process.
+    root: Option<OwnedFd>,
+    /// Processors to run on from now on.
+    affinity: Vec<usize>,
 }
 
 impl Joining<'_> {
@@ -149,15 +215,25 @@ impl Joining<'_> {
         if let Some(entry) = self.entry.take() {
             execute::enter_cgroup(entry)?;
         }
-        let keep = vec![self.channel.as_fd(), extra.as_fd(), self.init];
+        let mut keep = vec![self.channel.as_fd(), extra.as_fd(), self.init];
+        keep.extend(self.agent.as_ref().map(|agent| agent.socket().as_fd()));
+        keep.extend(self.root.as_ref().map(AsFd::as_fd));
         execute::forget_parent(keep, &self.stdio, self.preserve_fds)?;
         if let Some(score) = self.plan.oom_score_adj {
             credentials::set_oom_score(score)?;
         }
+        if !self.affinity.is_empty() {
+            place(&self.affinity)?;
+        }
+        let labels = Labels::prepare(&self.plan.labels)?;
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(|| "make the process undumpable")?;
+        let helper = self.agent.take().map(Agent::prepare).transpose()?;
         let flags = self.namespaces.iter().fold(0, |flags, kind| flags | kind.flag());
         rustix::thread::move_into_thread_name_spaces(self.init, ThreadNameSpaceType::from_bits_retain(flags as u32))
             .at(|| "join the container's namespaces")?;
+        if let Some(root) = &self.root {
+            root::enter_detached(root.as_fd())?;
+        }
         if self.namespaces.contains(&Kind::User) {
             credentials::become_root()?;
         }
@@ -179,6 +255,8 @@ impl Joining<'_> {
             start_hooks: hooks::Prepared::none(),
             starter: Starter::Creator(self.channel),
             missing_cwd: MissingCwd::Refuse,
+            labels,
+            helper,
         })
     }
 }

@@ -1,20 +1,25 @@
 //! Starting a container: from a spec and a root to a process that waits for its start.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use cgroup::systemd::{self, Anchor, Manager, Scope, Systemd};
 use cgroup::{Cgroup, Entry, Hierarchy, Limits};
-use rustix::fs::{Mode, OFlags};
 use spec::runtime::Spec;
 
 use crate::error::{AtStep, Error, Result};
-use crate::hooks;
-use crate::init::{Init, mounts};
+use crate::init::notify::Agent;
+use crate::init::{Init, labels, mounts};
+use crate::join::{self, Joins};
 use crate::message;
+use crate::netdevices::{self, Device};
 use crate::pending::{Pending, RuntimeHooks};
 use crate::plan::Plan;
-use crate::plan::mounts::{MountKind, MountStep};
+use crate::plan::mounts::{IdMap, MountKind, MountStep};
 use crate::plan::namespaces::Kind;
+use crate::state::StateView;
+use crate::{hooks, idmap};
 
 /// Everything that a container is made from.
 ///
@@ -36,14 +41,23 @@ pub struct Launch<'a> {
     pub stdio: Stdio,
     /// The host's control groups.
     pub hierarchy: &'a Hierarchy,
-    /// Path of the container's own group, made here and removed on failure; `None` stays in the caller's.
-    pub cgroup: Option<&'a str>,
+    /// The container's own group, made here and removed on failure; `None` stays in the caller's.
+    pub cgroup: Option<Group<'a>>,
     /// Descriptors from 3 on that stay open in the container.
     pub preserve_fds: u32,
     /// Who says that the process may execute.
     pub start: StartBy,
     /// Whether the session keyring of the caller is kept.
     pub keyring: Keyring,
+}
+
+/// Where the container's control group is and who makes it.
+#[derive(Clone, Copy, Debug)]
+pub enum Group<'a> {
+    /// At this path beneath the mounts, made here.
+    At(&'a str),
+    /// A scope that a systemd makes.
+    Scope(&'a Scope, Manager),
 }
 
 /// The root file system.
@@ -89,11 +103,13 @@ pub enum Keyring {
 /// On failure nothing is left: no process, no control group, no mount.
 pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
     let plan = Plan::of(launch.spec, launch.bundle)?;
-    let limits = plan.limits.clone();
+    let (limits, net_devices) = (plan.limits.clone(), plan.net_devices.clone());
     let (uid_map, gid_map) = (plan.namespaces.uid_map.clone(), plan.namespaces.gid_map.clone());
-    let in_userns = plan.namespaces.is_new(Kind::User);
-    let Joins { here, inside } = joins(&plan, launch.netns, in_userns)?;
-    let sources = sources(&plan, launch.trees, in_userns)?;
+    let (new_userns, in_userns) = (plan.namespaces.is_new(Kind::User), plan.namespaces.in_userns());
+    labels::check(&plan.process.labels)?;
+    let joins = Joins::of(&plan, launch.netns)?;
+    let joined_net = plan.namespaces.path_of(Kind::Net);
+    let sources = sources(&plan, launch.trees)?;
     let mut flags = plan.namespaces.clone_flags();
     if launch.netns.is_some() {
         flags &= !Kind::Net.flag();
@@ -104,13 +120,20 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
         bundle: launch.bundle,
         annotations: launch.spec.annotations().as_ref(),
     };
+    let agent = match &plan.process.notify {
+        Some(notify) => {
+            let state = StateView::new(launch.id, "creating", 0, launch.bundle, hooks.annotations);
+            Some(Agent::connect(notify, state)?)
+        }
+        None => None,
+    };
     let (ours, theirs) = message::pair().at(|| "make a socket pair")?;
 
-    let mut group = Group(None);
+    let mut made = Made::default();
     let mut warnings = Vec::new();
     let mut entry = None;
-    if let Some(path) = launch.cgroup {
-        let cgroup = group.make(launch.hierarchy, path, &limits, &mut warnings)?;
+    if let Some(group) = launch.cgroup {
+        let cgroup = made.make(launch.hierarchy, group, &limits, &mut warnings)?;
         entry = Some(cgroup.entry()?);
     }
     // The entry itself goes to the copy; what the clone needs stays here.
@@ -119,17 +142,18 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
         _ => None,
     };
     let runtime_hooks = RuntimeHooks::of(&hooks);
-    let init = Init {
+    let mut init = Init {
         id: launch.id,
         plan,
         root: launch.root,
         sources,
-        joins: inside,
+        joins: joins.inside,
         netns: launch.netns.filter(|_| !in_userns),
         stdio: launch.stdio,
         hierarchy: launch.hierarchy,
-        cgroup: launch.cgroup,
-        entry,
+        cgroup: made.cgroup.as_ref().map(|group| group.path().to_owned()),
+        entry: None,
+        agent,
         keyring: launch.keyring,
         preserve_fds: launch.preserve_fds,
         hooks,
@@ -139,44 +163,77 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
             StartBy::Listener(listener) => Some(listener),
         },
     };
-    let guard = JoinedHere::enter(here)?;
     let dir = dir.as_ref().map(AsFd::as_fd);
-    let child = sys::clone::clone_process(flags, dir, || init.run()).at(|| "clone the container's first process")?;
-    drop(guard);
+    let child = join::clone_into(joins.before, flags, dir, entry, |entry| {
+        init.entry = entry;
+        init.run()
+    })?;
     let mut pending = Pending::new(child, ours, runtime_hooks);
-    pending.own_cgroup(group.0.take());
-    if in_userns {
+    pending.own_cgroup(made.cgroup.take(), made.anchor.take());
+    if !net_devices.is_empty() {
+        give_devices(&net_devices, launch.netns, joined_net, pending.pid())?;
+    }
+    if new_userns {
         pending.write_maps(&uid_map, &gid_map)?;
     }
     pending.warn(warnings);
     Ok(pending)
 }
 
-/// A group that is removed again unless somebody takes it.
-struct Group(Option<Cgroup>);
+/// Into the namespace that was given or joined, or into that in which the process was born.
+fn give_devices(devices: &[Device], given: Option<BorrowedFd<'_>>, joined: Option<PathBuf>, pid: i32) -> Result<()> {
+    if let Some(netns) = given {
+        return netdevices::give(devices, netns);
+    }
+    let path = joined.unwrap_or_else(|| format!("/proc/{pid}/ns/net").into());
+    let netns = File::open(&path).at(|| format!("open {}", path.display()))?;
+    netdevices::give(devices, netns.as_fd())
+}
 
-impl Group {
+/// A group that is removed again unless somebody takes it.
+#[derive(Default)]
+struct Made {
+    cgroup: Option<Cgroup>,
+    /// Keeps a scope alive until the container's process is in it.
+    anchor: Option<Anchor>,
+}
+
+impl Made {
     fn make(
         &mut self,
         hierarchy: &Hierarchy,
-        path: &str,
+        group: Group<'_>,
         limits: &Limits,
         warnings: &mut Vec<String>,
     ) -> Result<&Cgroup> {
-        if let Ok(old) = Cgroup::open(hierarchy, path)
-            && !old.pids().unwrap_or_default().is_empty()
-        {
-            return Err(Error::Spec { field: "linux.cgroupsPath", problem: format!("{path} has processes in it") });
-        }
-        let cgroup = self.0.insert(Cgroup::create(hierarchy, path)?);
+        let cgroup = match group {
+            Group::At(path) => at(hierarchy, path)?,
+            Group::Scope(scope, manager) => {
+                let v2 = hierarchy.mode() == cgroup::Mode::V2;
+                let anchor = Systemd::connect(manager)?.start_scope(scope, &systemd::properties(limits, v2))?;
+                let path = anchor.cgroup()?;
+                self.anchor = Some(anchor);
+                Cgroup::create(hierarchy, &path)?
+            }
+        };
+        let cgroup = self.cgroup.insert(cgroup);
         warnings.extend(cgroup.apply(limits)?.into_iter().map(|warning| warning.0));
         Ok(cgroup)
     }
 }
 
-impl Drop for Group {
+fn at(hierarchy: &Hierarchy, path: &str) -> Result<Cgroup> {
+    if let Ok(old) = Cgroup::open(hierarchy, path)
+        && !old.pids().unwrap_or_default().is_empty()
+    {
+        return Err(Error::Spec { field: "linux.cgroupsPath", problem: format!("{path} has processes in it") });
+    }
+    Ok(Cgroup::create(hierarchy, path)?)
+}
+
+impl Drop for Made {
     fn drop(&mut self) {
-        if let Some(cgroup) = &self.0 {
+        if let Some(cgroup) = &self.cgroup {
             // A failure is on its way to the caller already.
             let _ = cgroup.delete();
             cgroup.delete_empty_parents();
@@ -184,81 +241,32 @@ impl Drop for Group {
     }
 }
 
-/// Namespaces to join, by who joins them.
-struct Joins {
-    /// This process, for the time of the clone.
-    here: Vec<(Kind, OwnedFd)>,
-    /// The first process.
-    inside: Vec<(Kind, OwnedFd)>,
-}
-
-/// A pid namespace can be joined only by being born into it, and the host's namespaces only before a user namespace
-/// has taken the rights to it.
-fn joins(plan: &Plan, netns: Option<BorrowedFd<'_>>, in_userns: bool) -> Result<Joins> {
-    let mut joins = Joins { here: Vec::new(), inside: Vec::new() };
-    let mut fds = Vec::new();
-    for (kind, path) in &plan.namespaces.joined {
-        if *kind == Kind::Net && netns.is_some() {
-            continue;
-        }
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::empty())
-            .at(|| format!("open {} namespace {}", kind.name(), path.display()))?;
-        fds.push((*kind, fd));
-    }
-    if in_userns && let Some(fd) = netns {
-        let fd = fd.try_clone_to_owned().at(|| "duplicate the network namespace")?;
-        fds.push((Kind::Net, fd));
-    }
-    for (kind, fd) in fds {
-        match in_userns || kind == Kind::Pid {
-            true => joins.here.push((kind, fd)),
-            false => joins.inside.push((kind, fd)),
-        }
-    }
-    Ok(joins)
-}
-
-/// While it lives, children are born into other namespaces; afterwards this process is back in its own.
-struct JoinedHere(Vec<(Kind, OwnedFd)>);
-
-impl JoinedHere {
-    fn enter(wanted: Vec<(Kind, OwnedFd)>) -> Result<JoinedHere> {
-        let mut guard = JoinedHere(Vec::new());
-        for (kind, fd) in wanted {
-            let own = format!("/proc/self/ns/{}", kind.name());
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            let own = rustix::fs::open(&own, flags, Mode::empty()).at(|| format!("open {own}"))?;
-            rustix::thread::move_into_link_name_space(fd.as_fd(), None)
-                .at(|| format!("join {} namespace", kind.name()))?;
-            guard.0.push((kind, own));
-        }
-        Ok(guard)
-    }
-}
-
-impl Drop for JoinedHere {
-    fn drop(&mut self) {
-        for (_, own) in self.0.drain(..).rev() {
-            // It was ours a moment ago: the kernel has no reason to refuse.
-            let _ = rustix::thread::move_into_link_name_space(own.as_fd(), None);
-        }
-    }
-}
-
-/// What binds are made of, where the first process does not open it itself: trees that were given, and what the user
-/// of a user namespace may not reach although the host's root may bind it.
-fn sources(plan: &Plan, mut trees: Vec<(PathBuf, OwnedFd)>, in_userns: bool) -> Result<Vec<Option<OwnedFd>>> {
-    if trees.is_empty() && !in_userns {
+/// What binds are made of, where the first process does not open it itself: trees that were given, what the user of a
+/// user namespace may not reach although the host's root may bind it, and what only the host's root may show by other ids.
+fn sources(plan: &Plan, mut trees: Vec<(PathBuf, OwnedFd)>) -> Result<Vec<Option<OwnedFd>>> {
+    let in_userns = plan.namespaces.in_userns();
+    if trees.is_empty() && !in_userns && plan.mounts.iter().all(|step| step.idmap.is_none()) {
         return Ok(Vec::new());
     }
     let mut open = |step: &MountStep| match &step.kind {
         MountKind::Bind { source, depth } => match trees.iter().position(|(path, _)| path == source) {
             Some(at) => Ok(Some(trees.swap_remove(at).1)),
-            None if in_userns => mounts::open_source(source, *depth).map(Some).at(|| step.name()),
+            None if in_userns || step.idmap.is_some() => {
+                mounts::open_source(source, *depth).map(Some).at(|| step.name())
+            }
             None => Ok(None),
         },
-        MountKind::New { .. } | MountKind::Cgroup => Ok(None),
+        MountKind::New { .. } | MountKind::Cgroup | MountKind::Remount => Ok(None),
     };
-    plan.mounts.iter().map(&mut open).collect()
+    let sources: Vec<Option<OwnedFd>> = plan.mounts.iter().map(&mut open).collect::<Result<_>>()?;
+    let mut users: Vec<(&IdMap, OwnedFd)> = Vec::new();
+    for (step, source) in plan.mounts.iter().zip(&sources) {
+        let (Some((map, depth)), Some(source)) = (&step.idmap, source) else { continue };
+        if !users.iter().any(|(known, _)| *known == map) {
+            users.push((map, idmap::user_namespace(map)?));
+        }
+        let Some((_, user)) = users.iter().find(|(known, _)| *known == map) else { continue };
+        sys::mount::set_idmap(source, user, *depth).at(|| format!("map the ids of {}", step.name()))?;
+    }
+    Ok(sources)
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use cgroup::Cgroup;
+use cgroup::systemd::Anchor;
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use spec::runtime::Hooks;
 use sys::clone::Child;
@@ -28,6 +29,8 @@ struct Inner {
     hooks: Option<RuntimeHooks>,
     pty: Option<OwnedFd>,
     cgroup: Option<Cgroup>,
+    /// Keeps a scope of systemd alive until the process is in it.
+    anchor: Option<Anchor>,
     warnings: Vec<String>,
 }
 
@@ -94,7 +97,7 @@ impl RuntimeHooks {
 
 impl Pending {
     pub(crate) fn new(child: Child, channel: Channel, hooks: Option<RuntimeHooks>) -> Pending {
-        let inner = Inner { child, channel, hooks, pty: None, cgroup: None, warnings: Vec::new() };
+        let inner = Inner { child, channel, hooks, pty: None, cgroup: None, anchor: None, warnings: Vec::new() };
         Pending { inner: Some(Box::new(inner)) }
     }
 
@@ -116,8 +119,9 @@ impl Pending {
         self.inner().child.pidfd.as_fd()
     }
 
-    pub(crate) fn own_cgroup(&mut self, cgroup: Option<Cgroup>) {
-        self.inner_mut().cgroup = cgroup;
+    pub(crate) fn own_cgroup(&mut self, cgroup: Option<Cgroup>, anchor: Option<Anchor>) {
+        let inner = self.inner_mut();
+        (inner.cgroup, inner.anchor) = (cgroup, anchor);
     }
 
     pub(crate) fn warn(&mut self, warnings: Vec<String>) {
@@ -189,7 +193,7 @@ impl Pending {
                 let status = kill_and_reap(self.pidfd());
                 Err(Error::InitDied { during: "its creation", status })
             }
-            Some(other @ (Message::Mapped | Message::Hooked | Message::Start)) => Err(Error::step(
+            Some(other @ (Message::Mapped | Message::Hooked | Message::Start | Message::Born(_))) => Err(Error::step(
                 format!("hear the container's first process: {other:?}"),
                 io::Error::from(io::ErrorKind::InvalidData),
             )),

@@ -49,5 +49,36 @@ impl StateView {
     }
 }
 
+/// What the agent of a seccomp filter is told with the listener (runtime specification, "The Container Process State").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProcessState {
+    oci_version: &'static str,
+    /// What the descriptors are that come along.
+    fds: [&'static str; 1],
+    pid: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
+    state: StateView,
+}
+
+impl ProcessState {
+    pub fn new(container: StateView, metadata: Option<String>) -> ProcessState {
+        ProcessState { oci_version: OCI_VERSION, fds: ["seccompFd"], pid: 0, metadata, state: container }
+    }
+
+    /// Names the process, which is the container's first one unless the container has one already.
+    pub fn set_pid(&mut self, pid: i32) {
+        self.pid = pid;
+        if self.state.pid == 0 {
+            self.state.pid = pid;
+        }
+    }
+
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// The version of the OCI runtime specification that is followed.
-pub const OCI_VERSION: &str = "1.2.0";
+pub const OCI_VERSION: &str = "1.3.0";

@@ -142,7 +142,7 @@ fn bytes_or_max(bytes: i64) -> String {
 ///
 /// A parabola in the logarithms through (2, 1), (1024, 100) and (262144, 10000), so that the usual value stays
 /// the usual value; a straight line would turn 1024 into 39. Newer runc and crun do the same.
-fn weight_of_shares(shares: u64) -> u64 {
+pub(crate) fn weight_of_shares(shares: u64) -> u64 {
     let shares = shares.clamp(2, 262_144);
     let log = (shares as f64).log2();
     let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;

@@ -15,7 +15,7 @@ use super::state::{State, Store, process};
 use super::{console, delete, foreground};
 use crate::error::{AtStep, Error, Result};
 use crate::hooks::Point;
-use crate::{Created, Keyring, Launch, Root, StartBy, Stdio};
+use crate::{Created, Group, Keyring, Launch, Root, StartBy, Stdio};
 
 #[derive(Args)]
 pub(super) struct Create {
@@ -130,7 +130,7 @@ impl Bundle {
         let path = fs::canonicalize(path).at(|| format!("look at the bundle {}", path.display()))?;
         let config = path.join("config.json");
         let text = fs::read(&config).at(|| format!("read {}", config.display()))?;
-        let spec: Spec = serde_json::from_slice(&text).map_err(|source| Error::Parse { path: config, source })?;
+        let spec: Spec = spec::config::decode(&text).map_err(|source| Error::Decode { path: config, source })?;
         let Some(root) = spec.root() else {
             return Err(Error::Spec { field: "root", problem: "a container needs one".to_owned() });
         };
@@ -204,7 +204,7 @@ fn launch(options: &Options, id: &str, bundle: &Bundle, terminal: &Terminal, sta
         netns: None,
         stdio: stdio(terminal, size(bundle.spec.process().as_ref())),
         hierarchy: &hierarchy,
-        cgroup: Some(&path),
+        cgroup: Some(Group::At(&path)),
         preserve_fds: options.preserve_fds,
         start,
         keyring: if options.no_new_keyring { Keyring::Keep } else { Keyring::New },

@@ -12,6 +12,7 @@ use super::log::Log;
 use super::state::{State, Status, Store};
 use super::{console, foreground};
 use crate::error::{AtStep, Error, Result};
+use crate::state::StateView;
 
 #[derive(Args)]
 pub(super) struct Exec {
@@ -93,13 +94,13 @@ impl Exec {
             sys::signals::block_all().at(|| "block signals")?;
         }
         let group = state.cgroup()?;
-        let linux = state.spec.linux().as_ref();
         let pending = crate::exec::spawn(crate::Exec {
             init: init.as_fd(),
             init_pid: state.pid,
             cgroup: group.as_ref(),
             process: &process,
-            seccomp: linux.and_then(|linux| linux.seccomp().as_ref()),
+            linux: state.spec.linux().as_ref(),
+            state: StateView::new(&state.id, "running", state.pid, &state.bundle, state.spec.annotations().as_ref()),
             stdio: stdio(&terminal, size(Some(&process))),
             preserve_fds: self.preserve_fds,
         })?;
@@ -140,7 +141,7 @@ impl Exec {
     fn process(&self, state: &State) -> Result<Process> {
         if let Some(path) = &self.process {
             let text = fs::read(path).at(|| format!("read {}", path.display()))?;
-            return serde_json::from_slice(&text).map_err(|source| Error::Parse { path: path.clone(), source });
+            return spec::config::decode(&text).map_err(|source| Error::Decode { path: path.clone(), source });
         }
         let wrong = |problem: &str| Error::Spec { field: "process", problem: problem.to_owned() };
         if self.command.is_empty() {

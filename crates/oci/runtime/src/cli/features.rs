@@ -5,10 +5,12 @@ use serde_json::json;
 
 use super::out;
 use crate::error::Result;
+use crate::plan::mounts::OPTIONS;
 use crate::profile::known_capabilities;
+use crate::state::OCI_VERSION;
 
 /// The newest version of the specification that configurations may be of.
-pub(super) const SPEC_VERSION: &str = "1.2.0";
+pub(super) const SPEC_VERSION: &str = OCI_VERSION;
 
 #[derive(Args)]
 pub(super) struct Features {}
@@ -41,57 +43,26 @@ impl Features {
             "ociVersionMin": "1.0.0",
             "ociVersionMax": SPEC_VERSION,
             "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
-            "mountOptions": MOUNT_OPTIONS,
+            "mountOptions": OPTIONS,
             "linux": {
                 "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
                 "capabilities": known_capabilities(),
                 "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
                 "seccomp": seccomp,
-                "apparmor": {"enabled": false},
-                "selinux": {"enabled": false},
-                "intelRdt": {"enabled": false}
+                "apparmor": {"enabled": true},
+                "selinux": {"enabled": true},
+                "intelRdt": {"enabled": false},
+                "memoryPolicy": {
+                    "modes": [
+                        "MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
+                        "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"
+                    ],
+                    "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"]
+                },
+                "mountExtensions": {"idmap": {"enabled": true}},
+                "netDevices": {"enabled": true}
             }
         });
         out::line(&format!("{shown:#}"))
     }
 }
-
-/// Options of mounts that are understood besides those of the file system.
-const MOUNT_OPTIONS: &[&str] = &[
-    "async",
-    "atime",
-    "bind",
-    "defaults",
-    "dev",
-    "diratime",
-    "dirsync",
-    "exec",
-    "mand",
-    "noatime",
-    "nodev",
-    "nodiratime",
-    "noexec",
-    "nomand",
-    "norelatime",
-    "nostrictatime",
-    "nosuid",
-    "nosymfollow",
-    "private",
-    "rbind",
-    "relatime",
-    "remount",
-    "ro",
-    "rprivate",
-    "rshared",
-    "rslave",
-    "runbindable",
-    "rw",
-    "shared",
-    "slave",
-    "strictatime",
-    "suid",
-    "symfollow",
-    "sync",
-    "tmpcopyup",
-    "unbindable",
-];

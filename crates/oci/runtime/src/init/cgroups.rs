@@ -30,7 +30,7 @@ pub(crate) fn mount(place: &Place<'_>, step: &MountStep) -> Result<()> {
     let mode = [("mode".to_owned(), Some("755".to_owned()))];
     let folder = open_new("tmpfs", Some("cgroup"), &mode, step.attrs.set & !ATTR_RDONLY)
         .map_err(|(detail, error)| named(step, &detail, error))?;
-    put(&folder, &target).at(|| step.name())?;
+    let mut places = Vec::new();
     for (controllers, mount) in hierarchies {
         let tree = match place.own_view {
             true => v1(&controllers, step)?,
@@ -38,7 +38,7 @@ pub(crate) fn mount(place: &Place<'_>, step: &MountStep) -> Result<()> {
         };
         let name = controllers.strip_prefix("name=").unwrap_or(&controllers);
         let dir = make_dir(folder.as_fd(), name).at(|| format!("{}/{name}", step.name()))?;
-        put(&tree, &dir).at(|| format!("{}/{name}", step.name()))?;
+        places.push((name.to_owned(), dir, tree));
         if name.contains(',') {
             for controller in name.split(',') {
                 rustix::fs::symlinkat(name, &folder, controller)
@@ -46,10 +46,12 @@ pub(crate) fn mount(place: &Place<'_>, step: &MountStep) -> Result<()> {
             }
         }
     }
+    // While it is on nothing yet: what is mounted on a detached root cannot be changed any more.
     if step.attrs.set & ATTR_RDONLY != 0 {
         readonly(&folder).at(|| step.name())?;
     }
-    Ok(())
+    put(&folder, &target).at(|| step.name())?;
+    places.iter().try_for_each(|(name, dir, tree)| put(tree, dir).at(|| format!("{}/{name}", step.name())))
 }
 
 fn v1(controllers: &str, step: &MountStep) -> Result<OwnedFd> {

@@ -7,6 +7,7 @@ use rustix::process::{Gid, Rlimit, Uid};
 
 use crate::error::{AtStep, Result};
 use crate::plan::process::{Caps, ProcessPlan};
+use crate::plan::scheduling::Scheduling;
 
 /// A session keyring that the container's processes share with nobody. A kernel without keyrings has none to share.
 pub(crate) fn new_session_keyring(id: &str) -> Result<()> {
@@ -42,10 +43,20 @@ pub(crate) fn set_limits(process: &ProcessPlan) -> Result<()> {
         rustix::process::setrlimit(limit.resource, new)
             .at(|| format!("set {} to {}:{}", limit.name, limit.soft, limit.hard))?;
     }
-    if let Some((class, level)) = process.io_priority {
+    schedule(&process.scheduling)
+}
+
+fn schedule(scheduling: &Scheduling) -> Result<()> {
+    if let Some(scheduler) = scheduling.scheduler {
+        sys::scheduling::set_scheduler(scheduler).at(|| format!("set the scheduler ({scheduler:?})"))?;
+    }
+    if let Some((class, level)) = scheduling.io_priority {
         sys::process::set_io_priority(class, level).at(|| "set the io priority")?;
     }
-    if let Some(persona) = process.personality {
+    if let Some(policy) = &scheduling.memory {
+        sys::scheduling::set_memory_policy(policy.mode, &policy.nodes).at(|| "set the memory policy")?;
+    }
+    if let Some(persona) = scheduling.personality {
         sys::process::set_personality(persona).at(|| "set the personality")?;
     }
     Ok(())

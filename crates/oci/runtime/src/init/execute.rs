@@ -11,6 +11,8 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
+use super::labels::Labels;
+use super::notify::Helper;
 use super::{command, credentials};
 use crate::error::{AtStep, Error, Result};
 use crate::hooks;
@@ -26,6 +28,9 @@ pub(crate) struct Execution {
     pub start_hooks: hooks::Prepared,
     pub starter: Starter,
     pub missing_cwd: MissingCwd,
+    pub labels: Labels,
+    /// Who hands over the listener of the filter.
+    pub helper: Option<Helper>,
 }
 
 /// What becomes of a working directory that is not there: a container's first process gets it, one more is refused.
@@ -67,11 +72,16 @@ impl Execution {
             rustix::thread::set_no_new_privs(true).at(|| "set no_new_privs")?;
         } else {
             // Needs a right that is about to be given up.
-            filter(&self.process)?;
+            filter(&self.process, self.helper.take())?;
         }
         credentials::become_user(&self.process)?;
         check_cwd(&self.process.cwd)?;
         let path = command::find(&self.process)?;
+        let notifies = self.process.seccomp.as_ref().is_some_and(|program| program.notifies);
+        if self.process.no_new_privs && notifies {
+            // The agent is told while the container is created, not only once it is started.
+            filter(&self.process, self.helper.take())?;
+        }
         let channel = match self.starter {
             Starter::Creator(channel) => {
                 channel.send(&Message::Created).at(|| "tell of the creation")?;
@@ -84,7 +94,14 @@ impl Execution {
                 accept_start(&listener)?
             }
         };
-        let error = match execute(&self.process, &path, &self.start_hooks, self.preserve_fds) {
+        let last = Last {
+            process: &self.process,
+            path: &path,
+            preserve_fds: self.preserve_fds,
+            labels: self.labels,
+            filter: self.process.no_new_privs && !notifies,
+        };
+        let error = match self.start_hooks.run().and_then(|()| last.execute()) {
             Ok(never) => match never {},
             Err(error) => error,
         };
@@ -199,11 +216,15 @@ fn check_cwd(cwd: &Path) -> Result<()> {
     }
 }
 
-fn filter(process: &ProcessPlan) -> Result<()> {
+fn filter(process: &ProcessPlan, helper: Option<Helper>) -> Result<()> {
     let Some(program) = &process.seccomp else {
         return Ok(());
     };
-    sys::seccomp::install(&program.instructions, program.flags).map(drop).at(|| "load the seccomp filter")
+    let listener = sys::seccomp::install(&program.instructions, program.flags).at(|| "load the seccomp filter")?;
+    match (listener, helper) {
+        (Some(listener), Some(helper)) => helper.send(&listener),
+        _ => Ok(()),
+    }
 }
 
 fn accept_start(listener: &OwnedFd) -> Result<Channel> {
@@ -219,25 +240,33 @@ fn accept_start(listener: &OwnedFd) -> Result<Channel> {
     }
 }
 
-fn execute(
-    process: &ProcessPlan,
-    path: &CString,
-    start_hooks: &hooks::Prepared,
+/// What is done when the start has been said and the hooks have run.
+struct Last<'a> {
+    process: &'a ProcessPlan,
+    path: &'a CString,
     preserve_fds: u32,
-) -> Result<std::convert::Infallible> {
-    start_hooks.run()?;
-    rustix::process::umask(Mode::from_raw_mode(process.umask));
-    for fd in 3..3 + preserve_fds {
-        // One that is not open is not preserved.
-        let _ = sys::fd::keep_on_exec(fd);
+    labels: Labels,
+    /// Whether the filter is to be loaded now, after which only the execution follows.
+    filter: bool,
+}
+
+impl Last<'_> {
+    fn execute(self) -> Result<std::convert::Infallible> {
+        let process = self.process;
+        rustix::process::umask(Mode::from_raw_mode(process.umask));
+        for fd in 3..3 + self.preserve_fds {
+            // One that is not open is not preserved.
+            let _ = sys::fd::keep_on_exec(fd);
+        }
+        sys::fd::close_on_exec_from(3 + self.preserve_fds).at(|| "close descriptors on execution")?;
+        self.labels.set()?;
+        if self.filter {
+            filter(process, None)?;
+        }
+        let error = sys::exec::execve(self.path, &process.args, &process.env);
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        Err(command::refused(&process.args[0], errno, "exec"))
     }
-    sys::fd::close_on_exec_from(3 + preserve_fds).at(|| "close descriptors on execution")?;
-    if process.no_new_privs {
-        filter(process)?;
-    }
-    let error = sys::exec::execve(path, &process.args, &process.env);
-    let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    Err(command::refused(&process.args[0], errno, "exec"))
 }
 
 /// Home directory of a user by the container's passwd file.

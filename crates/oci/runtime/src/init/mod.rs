@@ -1,12 +1,15 @@
 //! What a container's first process does between its birth and its program: one straight line of named steps.
 
 pub(crate) mod cgroups;
+mod clocks;
 pub(crate) mod command;
 pub(crate) mod console;
 pub(crate) mod credentials;
 pub(crate) mod devices;
 pub(crate) mod execute;
+pub(crate) mod labels;
 pub(crate) mod mounts;
+pub(crate) mod notify;
 pub(crate) mod paths;
 pub(crate) mod root;
 
@@ -23,6 +26,8 @@ use crate::message::{self, Channel, Message};
 use crate::plan::Plan;
 use crate::plan::namespaces::Kind;
 use execute::{Execution, MissingCwd, Starter};
+use labels::Labels;
+use notify::Agent;
 
 /// Everything that the first process takes with it from its parent.
 pub(crate) struct Init<'a> {
@@ -36,9 +41,11 @@ pub(crate) struct Init<'a> {
     pub netns: Option<BorrowedFd<'a>>,
     pub stdio: Stdio,
     pub hierarchy: &'a Hierarchy,
-    pub cgroup: Option<&'a str>,
+    pub cgroup: Option<String>,
     /// The way into the control group.
     pub entry: Option<Entry>,
+    /// Who gets the listener of the seccomp filter.
+    pub agent: Option<Agent>,
     pub keyring: Keyring,
     pub preserve_fds: u32,
     pub hooks: hooks::Plan<'a>,
@@ -69,10 +76,14 @@ impl Init<'_> {
         }
         self.forget_parent(extra)?;
         let plan = &self.plan;
-        if plan.namespaces.is_new(Kind::User) {
+        let in_userns = plan.namespaces.in_userns();
+        if in_userns {
             self.become_root()?;
         }
         self.join_namespaces()?;
+        if !plan.namespaces.time_offsets.is_empty() {
+            clocks::enter(&plan.namespaces.time_offsets, in_userns)?;
+        }
         if plan.namespaces.is_new(Kind::Cgroup) {
             sys::process::new_cgroup_namespace().at(|| "make cgroup namespace")?;
         }
@@ -86,17 +97,23 @@ impl Init<'_> {
         if let Some(score) = plan.process.oom_score_adj {
             credentials::set_oom_score(score)?;
         }
+        let labels = Labels::prepare(&plan.process.labels)?;
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(|| "make init undumpable")?;
+        let helper = self.agent.take().map(Agent::prepare).transpose()?;
 
-        let root = root::attach(self.root, plan.propagation)?;
+        let own_mounts = plan.namespaces.is_new(Kind::Mount);
+        let root = match own_mounts {
+            true => root::attach(self.root, plan.propagation)?,
+            false => root::detach(self.root)?,
+        };
         let place = mounts::Place {
             root: root.as_fd(),
             hierarchy: self.hierarchy,
-            cgroup: self.cgroup,
+            cgroup: self.cgroup.as_deref(),
             own_view: plan.namespaces.is_new(Kind::Cgroup),
+            own_mounts,
         };
         mounts::make_all(&place, &plan.mounts, self.sources, plan.devices.is_some())?;
-        let in_userns = plan.namespaces.is_new(Kind::User);
         if let Some(wanted) = &plan.devices {
             devices::make(root.as_fd(), wanted, in_userns)?;
         }
@@ -118,8 +135,12 @@ impl Init<'_> {
             message::expect(&self.channel, "the runtime's hooks", |m| matches!(m, Message::Hooked))?;
         }
         self.hooks.run(Point::CreateContainer, "creating")?;
-        root::pivot(root.as_fd())?;
-        root::finish(root, plan.propagation, plan.root_readonly)?;
+        match own_mounts {
+            true => root::pivot(root.as_fd())?,
+            false => root::enter_detached(root.as_fd())?,
+        }
+        let propagation = own_mounts.then_some(plan.propagation);
+        root::finish(root, propagation, plan.root_readonly)?;
 
         let stdio = match (terminal, self.stdio) {
             (Some(terminal), _) => {
@@ -139,6 +160,8 @@ impl Init<'_> {
                 None => Starter::Creator(self.channel),
             },
             missing_cwd: MissingCwd::Make,
+            labels,
+            helper,
         })
     }
 
@@ -151,6 +174,7 @@ impl Init<'_> {
         keep.extend(self.joins.iter().map(|(_, fd)| fd.as_fd()));
         keep.extend(self.sources.iter().flatten().map(AsFd::as_fd));
         keep.extend(self.listener.as_ref().map(AsFd::as_fd));
+        keep.extend(self.agent.as_ref().map(|agent| agent.socket().as_fd()));
         if let Root::Mount(mount) = &self.root {
             keep.push(mount.as_fd());
         }
@@ -158,7 +182,9 @@ impl Init<'_> {
     }
 
     fn become_root(&self) -> Result<()> {
-        message::expect(&self.channel, "id maps", |m| matches!(m, Message::Mapped))?;
+        if self.plan.namespaces.is_new(Kind::User) {
+            message::expect(&self.channel, "id maps", |m| matches!(m, Message::Mapped))?;
+        }
         credentials::become_root()
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Place<'a> {
     pub cgroup: Option<&'a str>,
     /// Whether the container has a control group namespace.
     pub own_view: bool,
+    /// Whether it has a mount namespace, in which alone mounts have a propagation.
+    pub own_mounts: bool,
 }
 
 /// Makes all of them in order. `sources` are trees that the parent opened; /dev stays writable for its nodes.
@@ -69,9 +71,10 @@ fn make(place: &Place<'_>, step: &MountStep, source: Option<OwnedFd>) -> Result<
                 Some(tree) => tree,
                 None => open_source(path, *depth).at(|| step.name())?,
             };
-            bind(place.root, step, tree)
+            bind(place, step, tree)
         }
-        MountKind::New { fstype, source, options } => new(place.root, step, fstype, source.as_deref(), options),
+        MountKind::Remount => remount(place, step),
+        MountKind::New { fstype, source, options } => new(place, step, fstype, source.as_deref(), options),
         MountKind::Cgroup => cgroups::mount(place, step),
     }
 }
@@ -85,7 +88,7 @@ pub(crate) fn open_source(path: &Path, depth: Depth) -> rustix::io::Result<Owned
     rustix::mount::open_tree(CWD, path, flags)
 }
 
-fn bind(root: BorrowedFd<'_>, step: &MountStep, tree: OwnedFd) -> Result<()> {
+fn bind(place: &Place<'_>, step: &MountStep, tree: OwnedFd) -> Result<()> {
     let make = match beneath::is_directory(&tree).at(|| step.name())? {
         true => Make::Directory,
         false => Make::File,
@@ -97,20 +100,29 @@ fn bind(root: BorrowedFd<'_>, step: &MountStep, tree: OwnedFd) -> Result<()> {
     if step.recursive_attrs != Change::default() {
         sys::mount::set_attr(&tree, step.recursive_attrs, Depth::Recursive).at(|| step.name())?;
     }
-    let (target, _) =
-        beneath::open_or_make(root, &step.target, make).at(|| format!("make mount point {}", step.target.display()))?;
+    let (target, _) = beneath::open_or_make(place.root, &step.target, make)
+        .at(|| format!("make mount point {}", step.target.display()))?;
     put(&tree, &target).at(|| step.name())?;
-    propagate(&tree, step)
+    propagate(place, &tree, step)
+}
+
+fn remount(place: &Place<'_>, step: &MountStep) -> Result<()> {
+    let target = beneath::open(place.root, &step.target).at(|| step.name())?;
+    sys::mount::set_attr(&target, step.attrs, Depth::This).at(|| step.name())?;
+    if step.recursive_attrs != Change::default() {
+        sys::mount::set_attr(&target, step.recursive_attrs, Depth::Recursive).at(|| step.name())?;
+    }
+    propagate(place, &target, step)
 }
 
 fn new(
-    root: BorrowedFd<'_>,
+    place: &Place<'_>,
     step: &MountStep,
     fstype: &str,
     source: Option<&str>,
     options: &[(String, Option<String>)],
 ) -> Result<()> {
-    let (target, existed) = beneath::open_or_make(root, &step.target, Make::Directory)
+    let (target, existed) = beneath::open_or_make(place.root, &step.target, Make::Directory)
         .at(|| format!("make mount point {}", step.target.display()))?;
     let mut options = options.to_vec();
     let has_mode = options.iter().any(|(key, _)| key == "mode");
@@ -128,8 +140,11 @@ fn new(
     if step.copy_up && existed {
         super::paths::copy_up(&target, &tree, &step.target)?;
     }
+    if step.recursive_attrs != Change::default() {
+        sys::mount::set_attr(&tree, step.recursive_attrs, Depth::Recursive).at(|| step.name())?;
+    }
     put(&tree, &target).at(|| step.name())?;
-    propagate(&tree, step)
+    propagate(place, &tree, step)
 }
 
 /// A new, detached file system; a failure comes with the option that was refused and the kernel's words for it.
@@ -181,7 +196,10 @@ pub(crate) fn put(tree: impl AsFd, target: impl AsFd) -> rustix::io::Result<()> 
     rustix::mount::move_mount(tree, "", target, "", flags)
 }
 
-fn propagate(tree: impl AsFd, step: &MountStep) -> Result<()> {
+fn propagate(place: &Place<'_>, tree: impl AsFd, step: &MountStep) -> Result<()> {
+    if !place.own_mounts {
+        return Ok(());
+    }
     for (propagation, depth) in &step.propagation {
         let change = Change { propagation: *propagation, ..Change::default() };
         sys::mount::set_attr(tree.as_fd(), change, *depth)

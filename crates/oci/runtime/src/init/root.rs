@@ -22,7 +22,26 @@ pub(crate) fn attach(root: Root, propagation: u64) -> Result<OwnedFd> {
         let private = Change { propagation: MS_PRIVATE, ..Change::default() };
         sys::mount::set_attr(&top, private, Depth::This).at(|| "make / private")?;
     }
-    let (tree, name) = match root {
+    let (tree, name) = open(root)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(&tree, "", &top, "", flags).at(|| format!("attach {name}"))?;
+    Ok(tree)
+}
+
+/// For a container without a mount namespace of its own: the root stays a tree that nobody but the container's processes see, and
+/// that goes with the last of them. Nothing of it reaches the host's tree.
+///
+/// What is mounted on it needs Linux 6.15.
+pub(crate) fn detach(root: Root) -> Result<OwnedFd> {
+    let (tree, name) = open(root)?;
+    let private = Change { propagation: MS_PRIVATE, ..Change::default() };
+    sys::mount::set_attr(&tree, private, Depth::Recursive).at(|| format!("make {name} private"))?;
+    Ok(tree)
+}
+
+/// A detached copy of the root and how it is called.
+fn open(root: Root) -> Result<(OwnedFd, String)> {
+    Ok(match root {
         Root::Mount(tree) => (tree, "the root file system".to_owned()),
         Root::Path(path) => {
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
@@ -30,10 +49,13 @@ pub(crate) fn attach(root: Root, propagation: u64) -> Result<OwnedFd> {
             let tree = rustix::mount::open_tree(CWD, &path, flags).at(|| format!("open {name}"))?;
             (tree, name)
         }
-    };
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(&tree, "", &top, "", flags).at(|| format!("attach {name}"))?;
-    Ok(tree)
+    })
+}
+
+/// Enters a detached root.
+pub(crate) fn enter_detached(root: BorrowedFd<'_>) -> Result<()> {
+    rustix::process::fchdir(root).at(|| "enter the root")?;
+    rustix::process::chroot(".").at(|| "chroot to the detached root")
 }
 
 /// Makes it the root of the namespace, and lets the host's tree go.
@@ -60,10 +82,10 @@ fn is_ramdisk() -> rustix::io::Result<bool> {
     Ok([RAMFS, TMPFS].contains(&(host.f_type as u64)))
 }
 
-/// What must come after everything that needed the root writable and private.
-pub(crate) fn finish(root: OwnedFd, propagation: u64, readonly: bool) -> Result<()> {
-    if propagation == MS_SHARED {
-        let shared = Change { propagation, ..Change::default() };
+/// What must come after everything that needed the root writable and private. A root without a namespace has no propagation.
+pub(crate) fn finish(root: OwnedFd, propagation: Option<u64>, readonly: bool) -> Result<()> {
+    if propagation == Some(MS_SHARED) {
+        let shared = Change { propagation: MS_SHARED, ..Change::default() };
         sys::mount::set_attr(root.as_fd(), shared, Depth::This).at(|| "share /")?;
     }
     if readonly {

@@ -2,9 +2,11 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod devices;
+mod lists;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod process;
+pub(crate) mod scheduling;
 pub(crate) mod sysctls;
 
 use std::path::{Path, PathBuf};
@@ -13,9 +15,10 @@ use cgroup::Limits;
 use spec::runtime::Spec;
 
 use crate::error::{Error, Result};
+use crate::netdevices::Device;
 use devices::Devices;
 use mounts::MountStep;
-use namespaces::Namespaces;
+use namespaces::{Kind, Namespaces};
 use process::ProcessPlan;
 
 /// Everything that the container's first process does, in the order of the fields from `mounts` on.
@@ -35,6 +38,8 @@ pub(crate) struct Plan {
     pub readonly_paths: Vec<PathBuf>,
     pub masked_paths: Vec<PathBuf>,
     pub root_readonly: bool,
+    /// Network devices of the host that become the container's.
+    pub net_devices: Vec<Device>,
     pub process: ProcessPlan,
 }
 
@@ -46,11 +51,15 @@ impl Plan {
             .process()
             .as_ref()
             .ok_or_else(|| Error::Spec { field: "process", problem: "is missing".to_owned() })?;
-        refuse_unbuilt(spec, &linux)?;
+        refuse_unbuilt(&linux)?;
         let namespaces = Namespaces::of(&linux)?;
         let mounts = spec.mounts().as_deref().unwrap_or_default();
-        let mounts = mounts.iter().map(|mount| mounts::step(mount, bundle)).collect::<Result<Vec<_>>>()?;
-        let program = linux.seccomp().as_ref().map(crate::seccomp::compile).transpose()?;
+        let context = mounts::Context {
+            bundle,
+            label: linux.mount_label().as_deref().filter(|label| !label.is_empty()),
+            userns: namespaces.is_new(Kind::User).then(|| mounts::IdMap::of_container(&namespaces)),
+        };
+        let mounts = mounts.iter().map(|mount| mounts::step(mount, &context)).collect::<Result<Vec<_>>>()?;
         if let Some(name) = spec.hostname()
             && !namespaces.has_own_uts()
         {
@@ -69,7 +78,8 @@ impl Plan {
             readonly_paths: paths(linux.readonly_paths()),
             masked_paths: paths(linux.masked_paths()),
             root_readonly: spec.root().as_ref().is_some_and(|root| root.readonly() == Some(true)),
-            process: ProcessPlan::of(process, program, linux.personality().as_ref())?,
+            process: ProcessPlan::of(process, Some(&linux))?,
+            net_devices: net_devices(&linux, &namespaces)?,
             mounts,
             namespaces,
         })
@@ -95,25 +105,34 @@ fn propagation(name: Option<&str>) -> Result<u64> {
 }
 
 /// Parts of the spec that are not built are refused, never ignored.
-fn refuse_unbuilt(spec: &Spec, linux: &spec::runtime::Linux) -> Result<()> {
-    let refuse = |what: &str| Err(Error::Unimplemented(what.to_owned()));
+fn refuse_unbuilt(linux: &spec::runtime::Linux) -> Result<()> {
     if linux.intel_rdt().is_some() {
-        return refuse("linux.intelRdt");
-    }
-    if linux.time_offsets().as_ref().is_some_and(|o| !o.is_empty()) {
-        return refuse("linux.timeOffsets");
-    }
-    if linux.memory_policy().is_some() {
-        return refuse("linux.memoryPolicy");
-    }
-    if linux.net_devices().as_ref().is_some_and(|d| !d.is_empty()) {
-        return refuse("linux.netDevices");
-    }
-    if let Some(process) = spec.process() {
-        process::refuse_unbuilt(process)?;
+        return Err(Error::Unimplemented("linux.intelRdt".to_owned()));
     }
     Ok(())
 }
 
+fn net_devices(linux: &spec::runtime::Linux, namespaces: &Namespaces) -> Result<Vec<Device>> {
+    let refuse = |problem: String| Error::Spec { field: "linux.netDevices", problem };
+    let mut devices = Vec::new();
+    for (name, device) in linux.net_devices().iter().flatten() {
+        if !namespaces.has_own_net() {
+            return Err(refuse(format!("{name}: needs a network namespace of the container's own")));
+        }
+        let inside = device.name().clone().filter(|inside| !inside.is_empty()).unwrap_or_else(|| name.clone());
+        for name in [name, &inside] {
+            let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c == '\0';
+            if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(odd) {
+                return Err(refuse(format!("{name:?} is no name of a network device")));
+            }
+        }
+        devices.push(Device { name: name.clone(), inside });
+    }
+    devices.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(devices)
+}
+
+#[cfg(test)]
+mod mutations;
 #[cfg(test)]
 mod tests;

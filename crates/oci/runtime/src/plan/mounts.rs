@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use spec::runtime::Mount;
 use sys::mount::{Change, Depth};
 
+use super::namespaces::{Namespaces, map};
 use crate::error::{Error, Result};
 
 pub(crate) const MS_UNBINDABLE: u64 = 1 << 17;
@@ -35,12 +36,30 @@ pub(crate) struct MountStep {
     pub propagation: Vec<(u64, Depth)>,
     /// Fill a new tmpfs with what it hides.
     pub copy_up: bool,
+    /// Show the owners of a bind's files by other ids.
+    pub idmap: Option<(IdMap, Depth)>,
+}
+
+/// Maps of ids, in the notation of /proc/<pid>/uid_map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdMap {
+    pub uids: String,
+    pub gids: String,
+}
+
+impl IdMap {
+    /// The map of a container's own user namespace.
+    pub fn of_container(namespaces: &Namespaces) -> IdMap {
+        IdMap { uids: namespaces.uid_map.clone(), gids: namespaces.gid_map.clone() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MountKind {
     /// Something of the host.
     Bind { source: PathBuf, depth: Depth },
+    /// What is mounted there already, with other attributes.
+    Remount,
     /// A new file system with its own options.
     New { fstype: String, source: Option<String>, options: Vec<(String, Option<String>)> },
     /// The container's view of its control groups, whatever versions the host has.
@@ -53,41 +72,54 @@ impl MountStep {
         let target = self.target.display();
         match &self.kind {
             MountKind::Bind { source, .. } => format!("bind {} at {target}", source.display()),
+            MountKind::Remount => format!("remount {target}"),
             MountKind::New { fstype, .. } => format!("mount {fstype} at {target}"),
             MountKind::Cgroup => format!("mount cgroup at {target}"),
         }
     }
 }
 
+/// What mounts need to know of the rest of the container.
+pub(crate) struct Context<'a> {
+    /// Relative sources of binds are beneath it.
+    pub bundle: &'a Path,
+    /// The SELinux label of new file systems.
+    pub label: Option<&'a str>,
+    /// The map of the container's new user namespace.
+    pub userns: Option<IdMap>,
+}
+
 /// Sorts one mount's options.
-pub(crate) fn step(mount: &Mount, bundle: &Path) -> Result<MountStep> {
+pub(crate) fn step(mount: &Mount, context: &Context<'_>) -> Result<MountStep> {
     let destination = mount.destination();
+    let refuse =
+        |problem: &str| Error::Spec { field: "mounts", problem: format!("{}: {problem}", destination.display()) };
     let mut sorted = Sorted::default();
     for option in mount.options().as_deref().unwrap_or_default() {
-        sorted.take(option).map_err(|problem| Error::Spec {
-            field: "mounts",
-            problem: format!("{}: {problem}", destination.display()),
-        })?;
+        sorted.take(option);
     }
     let fstype = mount.typ().as_deref().unwrap_or("none");
     let depth = match (sorted.bind, fstype) {
         (None, "bind") => Some(Depth::Recursive),
         (depth, _) => depth,
     };
+    let idmap = idmap(mount, context, sorted.idmap).map_err(refuse)?;
     let kind = match (depth, fstype) {
-        (Some(depth), _) => MountKind::Bind {
-            source: bundle.join(mount.source().as_deref().ok_or_else(|| Error::Spec {
-                field: "mounts",
-                problem: format!("{}: a bind needs a source", destination.display()),
-            })?),
-            depth,
-        },
+        (Some(depth), _) => {
+            let source = mount.source().as_deref().ok_or_else(|| refuse("a bind needs a source"))?;
+            MountKind::Bind { source: context.bundle.join(source), depth }
+        }
+        (None, _) if idmap.is_some() => return Err(refuse("only a bind can map ids")),
+        (None, _) if sorted.remount => MountKind::Remount,
         (None, "cgroup" | "cgroup2") => MountKind::Cgroup,
-        (None, fstype) => MountKind::New {
-            fstype: fstype.to_owned(),
-            source: mount.source().as_ref().map(|s| s.to_string_lossy().into_owned()),
-            options: sorted.data,
-        },
+        (None, fstype) => {
+            let mut options = sorted.data;
+            if let Some(label) = context.label.filter(|_| takes_label(fstype)) {
+                options.push(("context".to_owned(), Some(label.to_owned())));
+            }
+            let source = mount.source().as_ref().map(|s| s.to_string_lossy().into_owned());
+            MountKind::New { fstype: fstype.to_owned(), source, options }
+        }
     };
     Ok(MountStep {
         target: absolute(destination)?,
@@ -96,7 +128,32 @@ pub(crate) fn step(mount: &Mount, bundle: &Path) -> Result<MountStep> {
         recursive_attrs: sorted.recursive_attrs,
         propagation: sorted.propagation,
         copy_up: sorted.copy_up,
+        idmap,
     })
+}
+
+/// Maps of its own are a wish by themselves; without them the option means the container's.
+fn idmap(
+    mount: &Mount,
+    context: &Context<'_>,
+    option: Option<Depth>,
+) -> std::result::Result<Option<(IdMap, Depth)>, &'static str> {
+    let uids = mount.uid_mappings().as_deref().unwrap_or_default();
+    let gids = mount.gid_mappings().as_deref().unwrap_or_default();
+    let maps = match (uids.is_empty(), gids.is_empty()) {
+        (true, true) if option.is_none() => return Ok(None),
+        (true, true) => {
+            context.userns.clone().ok_or("idmap needs id mappings, the mount's or a new user namespace's")?
+        }
+        (false, false) => IdMap { uids: map(uids), gids: map(gids) },
+        _ => return Err("uidMappings and gidMappings come together"),
+    };
+    Ok(Some((maps, option.unwrap_or(Depth::This))))
+}
+
+/// File systems without files that anybody could write have labels of their own.
+fn takes_label(fstype: &str) -> bool {
+    !["proc", "sysfs", "mqueue"].contains(&fstype)
 }
 
 /// Destinations are absolute; relative ones, which old configurations have, start at the root.
@@ -115,22 +172,21 @@ struct Sorted {
     recursive_attrs: Change,
     propagation: Vec<(u64, Depth)>,
     copy_up: bool,
+    idmap: Option<Depth>,
+    remount: bool,
     data: Vec<(String, Option<String>)>,
 }
 
 impl Sorted {
-    fn take(&mut self, option: &str) -> std::result::Result<(), String> {
+    fn take(&mut self, option: &str) {
         if let Some(change) = attribute(option) {
-            add(&mut self.attrs, change);
-            return Ok(());
+            return add(&mut self.attrs, change);
         }
         if let Some(change) = option.strip_prefix('r').and_then(attribute) {
-            add(&mut self.recursive_attrs, change);
-            return Ok(());
+            return add(&mut self.recursive_attrs, change);
         }
         if let Some(propagation) = propagation(option) {
-            self.propagation.push(propagation);
-            return Ok(());
+            return self.propagation.push(propagation);
         }
         match option {
             "bind" => self.bind = Some(self.bind.unwrap_or(Depth::This)),
@@ -138,8 +194,9 @@ impl Sorted {
             "tmpcopyup" => self.copy_up = true,
             // What the kernel does anyway, or no longer knows.
             "" | "defaults" | "async" | "nomand" | "silent" | "loud" | "iversion" | "noiversion" | "nolazytime" => {}
-            "idmap" | "ridmap" => return Err("id-mapped mounts are unimplemented".to_owned()),
-            "remount" => return Err("remount is unimplemented".to_owned()),
+            "idmap" => self.idmap = Some(self.idmap.unwrap_or(Depth::This)),
+            "ridmap" => self.idmap = Some(Depth::Recursive),
+            "remount" => self.remount = true,
             data => {
                 let (key, value) = match data.split_once('=') {
                     Some((key, value)) => (key, Some(value.to_owned())),
@@ -148,7 +205,6 @@ impl Sorted {
                 self.data.push((key.to_owned(), value));
             }
         }
-        Ok(())
     }
 }
 
@@ -185,6 +241,72 @@ fn attribute(option: &str) -> Option<Change> {
         _ => return None,
     })
 }
+
+/// Options that are understood whatever the file system, for `features`.
+pub(crate) const OPTIONS: &[&str] = &[
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dev",
+    "diratime",
+    "dirsync",
+    "exec",
+    "idmap",
+    "iversion",
+    "lazytime",
+    "loud",
+    "mand",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "noiversion",
+    "nolazytime",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nosymfollow",
+    "private",
+    "ratime",
+    "rbind",
+    "rdev",
+    "rdiratime",
+    "relatime",
+    "remount",
+    "rexec",
+    "ridmap",
+    "rnoatime",
+    "rnodev",
+    "rnodiratime",
+    "rnoexec",
+    "rnorelatime",
+    "rnostrictatime",
+    "rnosuid",
+    "rnosymfollow",
+    "ro",
+    "rprivate",
+    "rrelatime",
+    "rro",
+    "rrw",
+    "rshared",
+    "rslave",
+    "rstrictatime",
+    "rsuid",
+    "rsymfollow",
+    "runbindable",
+    "rw",
+    "shared",
+    "silent",
+    "slave",
+    "strictatime",
+    "suid",
+    "symfollow",
+    "sync",
+    "tmpcopyup",
+    "unbindable",
+];
 
 fn propagation(option: &str) -> Option<(u64, Depth)> {
     Some(match option {

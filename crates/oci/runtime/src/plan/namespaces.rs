@@ -76,6 +76,8 @@ pub(crate) struct Namespaces {
     pub uid_map: String,
     /// What /proc/<pid>/gid_map gets.
     pub gid_map: String,
+    /// What /proc/<pid>/timens_offsets gets, line by line.
+    pub time_offsets: Vec<String>,
 }
 
 impl Namespaces {
@@ -93,23 +95,43 @@ impl Namespaces {
         }
         plan.new.sort();
         plan.joined.sort();
-        if !plan.has(Kind::Mount) {
-            return Err(Error::Unimplemented("a container without a mount namespace of its own".to_owned()));
-        }
-        if plan.is_joined(Kind::User) {
-            return Err(Error::Unimplemented("joining a user namespace by path".to_owned()));
-        }
+        plan.set_maps(linux)?;
+        plan.set_time_offsets(linux)?;
+        Ok(plan)
+    }
+
+    fn set_maps(&mut self, linux: &Linux) -> Result<()> {
         let uids = linux.uid_mappings().as_deref().unwrap_or_default();
         let gids = linux.gid_mappings().as_deref().unwrap_or_default();
-        match (plan.is_new(Kind::User), uids.is_empty() && gids.is_empty()) {
-            (true, true) => Err(invalid("a user namespace needs id mappings".to_owned())),
-            (false, false) => Err(invalid("id mappings need a user namespace".to_owned())),
-            _ => {
-                plan.uid_map = map(uids);
-                plan.gid_map = map(gids);
-                Ok(plan)
+        let none = uids.is_empty() && gids.is_empty();
+        if self.is_new(Kind::User) {
+            if none {
+                return Err(invalid("a user namespace needs id mappings".to_owned()));
             }
+            (self.uid_map, self.gid_map) = (map(uids), map(gids));
+        } else if !none && !self.is_joined(Kind::User) {
+            return Err(invalid("id mappings need a user namespace".to_owned()));
         }
+        Ok(())
+    }
+
+    fn set_time_offsets(&mut self, linux: &Linux) -> Result<()> {
+        let refuse = |problem: String| Err(Error::Spec { field: "linux.timeOffsets", problem });
+        for (clock, offset) in linux.time_offsets().iter().flatten() {
+            if !self.is_new(Kind::Time) {
+                return refuse("needs a new time namespace".to_owned());
+            }
+            if !["monotonic", "boottime"].contains(&clock.as_str()) {
+                return refuse(format!("there is no clock {clock:?}, only monotonic and boottime"));
+            }
+            let (seconds, nanoseconds) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+            if nanoseconds >= 1_000_000_000 {
+                return refuse(format!("{clock}: {nanoseconds} nanoseconds are a second or more"));
+            }
+            self.time_offsets.push(format!("{clock} {seconds} {nanoseconds}"));
+        }
+        self.time_offsets.sort();
+        Ok(())
     }
 
     fn has(&self, kind: Kind) -> bool {
@@ -122,6 +144,11 @@ impl Namespaces {
 
     pub fn is_joined(&self, kind: Kind) -> bool {
         self.joined.iter().any(|(joined, _)| *joined == kind)
+    }
+
+    /// The namespace of that kind that is joined.
+    pub fn path_of(&self, kind: Kind) -> Option<PathBuf> {
+        self.joined.iter().find(|(joined, _)| *joined == kind).map(|(_, path)| path.clone())
     }
 
     /// Whether names can be set without touching the host's.
@@ -137,14 +164,22 @@ impl Namespaces {
         self.has(Kind::Ipc)
     }
 
-    /// Flags for clone3(2). The cgroup namespace is not among them: its root would be the parent's group.
+    /// Whether ids are those of a user namespace, new or joined.
+    pub fn in_userns(&self) -> bool {
+        self.has(Kind::User)
+    }
+
+    /// Flags for clone3(2). The cgroup namespace is not among them: its root would be the parent's group. Neither is a time
+    /// namespace whose clocks are to be set: they stand once a process is in it.
     pub fn clone_flags(&self) -> u64 {
-        let born_into = self.new.iter().filter(|kind| **kind != Kind::Cgroup);
+        let later = |kind: Kind| kind == Kind::Cgroup || kind == Kind::Time && !self.time_offsets.is_empty();
+        let born_into = self.new.iter().filter(|kind| !later(**kind));
         born_into.fold(0, |flags, kind| flags | kind.flag())
     }
 }
 
-fn map(mappings: &[LinuxIdMapping]) -> String {
+/// Lines for uid_map and gid_map.
+pub(crate) fn map(mappings: &[LinuxIdMapping]) -> String {
     let line = |m: &LinuxIdMapping| format!("{} {} {}\n", m.container_id(), m.host_id(), m.size());
     mappings.iter().map(line).collect()
 }

@@ -4,11 +4,10 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use rustix::process::Resource;
-use spec::runtime::{
-    Capabilities, IOPriorityClass, LinuxPersonality, LinuxPersonalityDomain, PosixRlimitType, Process,
-};
+use spec::runtime::{Capabilities, Linux, LinuxSeccomp, PosixRlimitType, Process};
 
 use super::capabilities::bit;
+use super::scheduling::Scheduling;
 use crate::error::{Error, Result};
 use crate::seccomp::Program;
 
@@ -26,10 +25,27 @@ pub(crate) struct ProcessPlan {
     pub rlimits: Vec<Rlimit>,
     pub no_new_privs: bool,
     pub oom_score_adj: Option<i32>,
-    pub personality: Option<u64>,
-    /// Class and level.
-    pub io_priority: Option<(u8, u16)>,
+    pub scheduling: Scheduling,
+    pub labels: Labels,
     pub seccomp: Option<Program>,
+    /// Where the filter's listener goes, if it has one.
+    pub notify: Option<Notify>,
+}
+
+/// Labels of security modules.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Labels {
+    pub apparmor: Option<String>,
+    pub selinux: Option<String>,
+}
+
+/// The agent of a seccomp filter.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Notify {
+    /// The unix socket that it listens at.
+    pub path: PathBuf,
+    /// What it is told besides.
+    pub metadata: Option<String>,
 }
 
 /// All five sets.
@@ -51,20 +67,15 @@ pub(crate) struct Rlimit {
 }
 
 impl ProcessPlan {
-    pub fn of(
-        process: &Process,
-        seccomp: Option<Program>,
-        personality: Option<&LinuxPersonality>,
-    ) -> Result<ProcessPlan> {
+    pub fn of(process: &Process, linux: Option<&Linux>) -> Result<ProcessPlan> {
+        let profile = linux.and_then(|linux| linux.seccomp().as_ref());
+        let seccomp = profile.map(crate::seccomp::compile).transpose()?;
         let args = process.args().as_deref().unwrap_or_default();
         if args.is_empty() || args[0].is_empty() {
             return Err(invalid("process.args", "names no command".to_owned()));
         }
         if !process.cwd().is_absolute() {
             return Err(invalid("process.cwd", "is not an absolute path".to_owned()));
-        }
-        if seccomp.as_ref().is_some_and(|program| program.notifies) {
-            return Err(Error::Unimplemented("seccomp profiles that notify a listener".to_owned()));
         }
         let user = process.user();
         Ok(ProcessPlan {
@@ -79,11 +90,9 @@ impl ProcessPlan {
             rlimits: rlimits(process)?,
             no_new_privs: process.no_new_privileges() == Some(true),
             oom_score_adj: process.oom_score_adj(),
-            personality: personality.map(|personality| match personality.domain() {
-                LinuxPersonalityDomain::PerLinux => 0,
-                LinuxPersonalityDomain::PerLinux32 => 8,
-            }),
-            io_priority: io_priority(process)?,
+            scheduling: Scheduling::of(process, linux)?,
+            labels: labels(process),
+            notify: notify(profile, seccomp.as_ref())?,
             seccomp,
         })
     }
@@ -100,23 +109,24 @@ impl ProcessPlan {
     }
 }
 
-/// Parts of a process that are not built are refused.
-pub(crate) fn refuse_unbuilt(process: &Process) -> Result<()> {
-    let refuse = |what: &str| Err(Error::Unimplemented(what.to_owned()));
-    let named = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.is_empty());
-    if process.scheduler().is_some() {
-        return refuse("process.scheduler");
+/// A profile called `unconfined` is none.
+fn labels(process: &Process) -> Labels {
+    let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+    let apparmor = named(process.apparmor_profile()).filter(|name| name != "unconfined");
+    Labels { apparmor, selinux: named(process.selinux_label()) }
+}
+
+fn notify(profile: Option<&LinuxSeccomp>, program: Option<&Program>) -> Result<Option<Notify>> {
+    let (Some(profile), Some(program)) = (profile, program) else { return Ok(None) };
+    let path = profile.listener_path().clone().filter(|path| !path.as_os_str().is_empty());
+    match (program.notifies, path) {
+        (true, Some(path)) => Ok(Some(Notify { path, metadata: profile.listener_metadata().clone() })),
+        (true, None) => {
+            let problem = "is needed by the action SCMP_ACT_NOTIFY".to_owned();
+            Err(invalid("linux.seccomp.listenerPath", problem))
+        }
+        (false, _) => Ok(None),
     }
-    if process.exec_cpu_affinity().is_some() {
-        return refuse("process.execCPUAffinity");
-    }
-    if named(process.apparmor_profile()) && process.apparmor_profile().as_deref() != Some("unconfined") {
-        return refuse("process.apparmorProfile");
-    }
-    if named(process.selinux_label()) {
-        return refuse("process.selinuxLabel");
-    }
-    Ok(())
 }
 
 fn strings(field: &'static str, list: &[String]) -> Result<Vec<CString>> {
@@ -182,21 +192,6 @@ fn resource(kind: PosixRlimitType) -> Resource {
         PosixRlimitType::RlimitNice => Resource::Nice,
         PosixRlimitType::RlimitRtprio => Resource::Rtprio,
         PosixRlimitType::RlimitRttime => Resource::Rttime,
-    }
-}
-
-fn io_priority(process: &Process) -> Result<Option<(u8, u16)>> {
-    let Some(priority) = process.io_priority() else {
-        return Ok(None);
-    };
-    let class = match priority.class() {
-        IOPriorityClass::IoprioClassRt => 1,
-        IOPriorityClass::IoprioClassBe => 2,
-        IOPriorityClass::IoprioClassIdle => 3,
-    };
-    match u16::try_from(priority.priority()) {
-        Ok(level) if level < 8 => Ok(Some((class, level))),
-        _ => Err(invalid("process.ioPriority", format!("level {} is not between 0 and 7", priority.priority()))),
     }
 }
 

@@ -68,13 +68,140 @@ fn what_makes_no_sense_is_refused_by_its_field() {
 #[test]
 fn what_is_not_built_is_said() {
     refused("unimplemented: linux.intelRdt", |s| s["linux"]["intelRdt"] = json!({}));
-    refused("unimplemented: process.apparmorProfile", |s| s["process"]["apparmorProfile"] = json!("docker-default"));
-    refused("unimplemented: a container without a mount namespace of its own", |s| {
-        s["linux"]["namespaces"] = json!([]);
+}
+
+#[test]
+fn ids_of_a_bind_are_mapped_by_its_own_maps_or_the_containers() {
+    let idmap = |options: Value, extra: Value, userns: bool| {
+        let plan = plan(|spec| {
+            spec["mounts"] = json!([{"destination": "/x", "source": "/", "options": options}]);
+            for (key, value) in extra.as_object().unwrap() {
+                spec["mounts"][0][key] = value.clone();
+            }
+            if userns {
+                spec["linux"]["namespaces"][2] = json!({"type": "user"});
+                spec["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 7, "size": 9}]);
+                spec["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 8, "size": 9}]);
+            }
+        });
+        plan.map(|plan| plan.mounts[0].idmap.clone()).map_err(|error| error.to_string())
+    };
+    let map = |uids: &str, gids: &str| mounts::IdMap { uids: uids.to_owned(), gids: gids.to_owned() };
+    let own = json!({"uidMappings": [{"containerID": 1, "hostID": 2, "size": 3}], "gidMappings": [{"containerID": 4, "hostID": 5, "size": 6}]});
+    assert_eq!(idmap(json!(["bind"]), json!({}), true).unwrap(), None);
+    assert_eq!(idmap(json!(["bind"]), own.clone(), false).unwrap(), Some((map("1 2 3\n", "4 5 6\n"), Depth::This)));
+    assert_eq!(
+        idmap(json!(["rbind", "ridmap"]), own.clone(), true).unwrap(),
+        Some((map("1 2 3\n", "4 5 6\n"), Depth::Recursive))
+    );
+    assert_eq!(
+        idmap(json!(["bind", "idmap"]), json!({}), true).unwrap(),
+        Some((map("0 7 9\n", "0 8 9\n"), Depth::This))
+    );
+    assert!(idmap(json!(["bind", "idmap"]), json!({}), false).unwrap_err().contains("idmap needs id mappings"));
+    assert!(idmap(json!([]), own, false).unwrap_err().contains("only a bind can map ids"));
+}
+
+#[test]
+fn clocks_are_set_in_a_new_time_namespace_only() {
+    let offsets = |namespace: Value, offsets: Value| {
+        plan(|spec| {
+            spec["linux"]["namespaces"][2] = namespace;
+            spec["linux"]["timeOffsets"] = offsets;
+        })
+        .map(|plan| (plan.namespaces.time_offsets.clone(), plan.namespaces.clone_flags() & 0x80))
+        .map_err(|error| error.to_string())
+    };
+    let time = json!({"type": "time"});
+    let both = json!({"monotonic": {"secs": -5, "nanosecs": 7}, "boottime": {}});
+    assert_eq!(offsets(time.clone(), both).unwrap(), (vec!["boottime 0 0".to_owned(), "monotonic -5 7".to_owned()], 0));
+    assert_eq!(
+        offsets(time.clone(), json!({})).unwrap(),
+        (Vec::new(), 0x80),
+        "made with the process where nothing is set"
+    );
+    assert!(
+        offsets(json!({"type": "uts"}), json!({"boottime": {}})).unwrap_err().contains("needs a new time namespace")
+    );
+    assert!(offsets(json!({"type": "time", "path": "/x"}), json!({"boottime": {}})).is_err());
+    assert!(offsets(time.clone(), json!({"realtime": {"secs": 1}})).unwrap_err().contains("no clock \"realtime\""));
+    assert!(offsets(time, json!({"boottime": {"nanosecs": 1_000_000_000}})).is_err());
+}
+
+#[test]
+fn schedules_that_no_kernel_takes_are_refused() {
+    let scheduler =
+        |scheduler: Value| plan(|s| s["process"]["scheduler"] = scheduler).map(|p| p.process.scheduling.scheduler);
+    let fifo =
+        scheduler(json!({"policy": "SCHED_FIFO", "priority": 3, "flags": ["SCHED_RESET_ON_FORK"]})).unwrap().unwrap();
+    assert_eq!((fifo.policy, fifo.priority, fifo.flags), (1, 3, 1));
+    for wrong in [
+        json!({"policy": "SCHED_OTHER", "priority": 1}),
+        json!({"policy": "SCHED_FIFO"}),
+        json!({"policy": "SCHED_RR", "priority": 100}),
+        json!({"policy": "SCHED_OTHER", "nice": 20}),
+        json!({"policy": "SCHED_BATCH", "runtime": 1}),
+    ] {
+        assert!(scheduler(wrong.clone()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn memory_policies_become_a_mode_and_a_mask() {
+    let policy =
+        |policy: Value| plan(|s| s["linux"]["memoryPolicy"] = policy).map(|p| p.process.scheduling.memory.unwrap());
+    let bind = policy(json!({"mode": "MPOL_BIND", "nodes": "0,65", "flags": ["MPOL_F_STATIC_NODES"]})).unwrap();
+    assert_eq!((bind.mode, bind.nodes), (2 | 1 << 15, vec![1, 2]));
+    assert!(policy(json!({"mode": "MPOL_BIND"})).is_err());
+    assert!(policy(json!({"mode": "MPOL_LOCAL", "nodes": "0"})).is_err());
+    assert!(policy(json!({"mode": "MPOL_PREFERRED"})).is_ok());
+}
+
+#[test]
+fn a_filter_that_notifies_needs_an_agent() {
+    let seccomp =
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["chdir"], "action": "SCMP_ACT_NOTIFY"}]});
+    refused("invalid linux.seccomp.listenerPath: is needed by the action SCMP_ACT_NOTIFY", |s| {
+        s["linux"]["seccomp"] = seccomp.clone();
     });
-    refused("invalid mounts: /x: id-mapped mounts are unimplemented", |s| {
-        s["mounts"] = json!([{"destination": "/x", "source": "/", "options": ["bind", "idmap"]}]);
+    let with = plan(|s| {
+        s["linux"]["seccomp"] = seccomp.clone();
+        s["linux"]["seccomp"]["listenerPath"] = json!("/run/agent");
     });
+    assert_eq!(with.unwrap().process.notify.unwrap().path, Path::new("/run/agent"));
+}
+
+#[test]
+fn labels_go_to_file_systems_that_take_them() {
+    let options = |kind: &str| {
+        let plan = plan(|spec| {
+            spec["linux"]["mountLabel"] = json!("a:b:c");
+            spec["mounts"] = json!([{"destination": "/x", "type": kind, "source": "x", "options": []}]);
+        });
+        match plan.unwrap().mounts.remove(0).kind {
+            MountKind::New { options, .. } => options.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((options("tmpfs"), options("devpts"), options("proc"), options("sysfs")), (1, 1, 0, 0));
+}
+
+#[test]
+fn options_that_are_told_are_understood() {
+    // These the kernel's mount interface itself knows, for every file system.
+    const KERNELS: [&str; 4] = ["dirsync", "lazytime", "mand", "sync"];
+    for &option in mounts::OPTIONS {
+        let mut told = json!({"destination": "/x", "type": "tmpfs", "source": "/", "options": [option]});
+        if option.ends_with("idmap") {
+            told["options"] = json!(["bind", option]);
+            told["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+            told["gidMappings"] = told["uidMappings"].clone();
+        }
+        let step = plan(|spec| spec["mounts"] = json!([told])).unwrap().mounts.remove(0);
+        if let MountKind::New { options, .. } = step.kind {
+            assert!(options.is_empty() || KERNELS.contains(&option), "{option}");
+        }
+    }
 }
 
 #[test]

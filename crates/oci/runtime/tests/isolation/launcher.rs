@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use cgroup::Hierarchy;
-use runtime::{Created, Exec, Keyring, Launch, Root, StartBy, Stdio, exec, launch, start};
+use runtime::state::StateView;
+use runtime::{Created, Exec, Group, Keyring, Launch, Root, StartBy, Stdio, exec, launch, start};
 use rustix::fs::CWD;
 use rustix::mount::OpenTreeFlags;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -55,7 +56,7 @@ fn run(bundle: &Path, id: &str, flags: &[String]) -> runtime::Result<i32> {
         netns: None,
         stdio: stdio(flag(flags, "--tty=")),
         hierarchy: &hierarchy,
-        cgroup: Some(&cgroup),
+        cgroup: Some(Group::At(&cgroup)),
         preserve_fds: flag(flags, "--preserve=").map_or(0, |n| n.parse().unwrap()),
         start: match flag(flags, "--listen") {
             Some(_) => StartBy::Listener(start::listen(&socket)?),
@@ -105,7 +106,8 @@ fn execute(created: &Created, file: &Path, flags: &[String], spec: &Spec) -> run
         init_pid: created.pid,
         cgroup: created.cgroup.as_ref(),
         process: &process,
-        seccomp: spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref()),
+        linux: spec.linux().as_ref(),
+        state: StateView::new("launched", "running", created.pid, Path::new("/"), None),
         stdio: stdio(flag(flags, "--exec-tty").map(|_| "10x20")),
         preserve_fds: 0,
     })?;

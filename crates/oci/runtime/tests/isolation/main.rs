@@ -7,6 +7,7 @@ mod bundle;
 mod compare;
 mod confinement;
 mod failures;
+mod features;
 mod files;
 mod launcher;
 mod lifecycle;
@@ -32,8 +33,16 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|arg| arg == "launch") {
         return ExitCode::from(launcher::main(&args[1..]));
     }
-    let all = [compare::TESTS, confinement::TESTS, failures::TESTS, files::TESTS, lifecycle::TESTS, processes::TESTS]
-        .concat();
+    let all = [
+        compare::TESTS,
+        confinement::TESTS,
+        failures::TESTS,
+        features::TESTS,
+        files::TESTS,
+        lifecycle::TESTS,
+        processes::TESTS,
+    ]
+    .concat();
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     if has("--list") {
         for (name, _) in all.iter().filter(|_| !has("--ignored")) {

@@ -15,9 +15,10 @@ use std::path::Path;
 
 use cgroup::Cgroup;
 use jiff::Timestamp;
-use runtime::{Exec, Keyring, Launch, Progress, Root, StartBy};
+use runtime::state::StateView;
+use runtime::{Exec, Group, Keyring, Launch, Progress, Root, StartBy};
 use rustix::event::epoll::EventFlags;
-use spec::runtime::{LinuxNamespaceType, PosixRlimitBuilder, PosixRlimitType, Process, Spec};
+use spec::runtime::{Linux, LinuxNamespaceType, PosixRlimitBuilder, PosixRlimitType, Process, Spec};
 
 use super::child::{Child, Stage};
 use super::poll::Token;
@@ -71,7 +72,7 @@ impl Supervisor {
             trees: head.trees.into_iter().zip(trees).collect(),
             stdio: child_stdio(head.io, ends),
             hierarchy: &self.hierarchy,
-            cgroup: Some(&head.cgroup),
+            cgroup: Some(Group::At(&head.cgroup)),
             preserve_fds: 0,
             start: StartBy::Creator,
             keyring: Keyring::New,
@@ -100,12 +101,16 @@ impl Supervisor {
         };
         let cgroup = Cgroup::open(&self.hierarchy, &container.cgroup)
             .map_err(|error| refused(ErrorKind::Internal, error.to_string()))?;
+        // Of the configuration the filter is all that matters here.
+        let mut linux = Linux::default();
+        linux.set_seccomp(head.seccomp);
         let pending = runtime::exec::spawn(Exec {
             init: init.as_fd(),
             init_pid: container.pid,
             cgroup: Some(&cgroup),
             process: &head.process,
-            seccomp: head.seccomp.as_ref(),
+            linux: Some(&linux),
+            state: StateView::new(&head.container, "running", container.pid, Path::new("/"), None),
             stdio: child_stdio(head.io, ends),
             preserve_fds: 0,
         })
