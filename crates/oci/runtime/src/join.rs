@@ -7,6 +7,7 @@ use cgroup::Entry;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
+use rustix::thread::LinkNameSpaceType;
 use sys::clone::Child;
 
 use crate::error::{AtStep, Error, Result};
@@ -97,8 +98,23 @@ impl Drop for JoinedHere {
     }
 }
 
-fn join(kind: Kind, fd: &OwnedFd) -> Result<()> {
-    rustix::thread::move_into_link_name_space(fd.as_fd(), None).at(|| format!("join {} namespace", kind.name()))
+/// Joins a namespace that must be of that kind: one of another kind would be entered unasked, the host's mounts for example.
+pub(crate) fn join(kind: Kind, fd: impl AsFd) -> Result<()> {
+    enter(kind, fd).at(|| format!("join {} namespace", kind.name()))
+}
+
+fn enter(kind: Kind, fd: impl AsFd) -> rustix::io::Result<()> {
+    let kind = match kind {
+        Kind::Time => LinkNameSpaceType::Time,
+        Kind::Mount => LinkNameSpaceType::Mount,
+        Kind::Cgroup => LinkNameSpaceType::ControlGroup,
+        Kind::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
+        Kind::Ipc => LinkNameSpaceType::InterProcessCommunication,
+        Kind::User => LinkNameSpaceType::User,
+        Kind::Pid => LinkNameSpaceType::ProcessID,
+        Kind::Net => LinkNameSpaceType::Network,
+    };
+    rustix::thread::move_into_link_name_space(fd.as_fd(), Some(kind))
 }
 
 /// From another user namespace there is no way back, so a copy of this process goes there, makes the first process as a child of
@@ -153,10 +169,10 @@ fn enter_all(before: Vec<(Kind, OwnedFd)>, entry: Option<Entry>) -> Result<()> {
     let (users, others): (Vec<_>, Vec<_>) = before.into_iter().partition(|(kind, _)| *kind == Kind::User);
     let mut later = Vec::new();
     for (kind, fd) in others {
-        match rustix::thread::move_into_link_name_space(fd.as_fd(), None) {
+        match enter(kind, &fd) {
             Err(Errno::PERM) => later.push((kind, fd)),
             result => result.at(|| format!("join {} namespace", kind.name()))?,
         }
     }
-    users.into_iter().chain(later).try_for_each(|(kind, fd)| join(kind, &fd))
+    users.into_iter().chain(later).try_for_each(|(kind, fd)| join(kind, fd))
 }

@@ -107,6 +107,7 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
     let (uid_map, gid_map) = (plan.namespaces.uid_map.clone(), plan.namespaces.gid_map.clone());
     let (new_userns, in_userns) = (plan.namespaces.is_new(Kind::User), plan.namespaces.in_userns());
     labels::check(&plan.process.labels)?;
+    labels::check_mounts(launch.spec.linux().as_ref().and_then(|linux| linux.mount_label().as_deref()))?;
     let joins = Joins::of(&plan, launch.netns)?;
     let joined_net = plan.namespaces.path_of(Kind::Net);
     let sources = sources(&plan, launch.trees)?;

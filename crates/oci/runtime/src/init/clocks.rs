@@ -7,6 +7,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
 
 use crate::error::{AtStep, Result};
+use crate::join::join;
+use crate::plan::namespaces::Kind;
 
 /// Makes the namespace, sets its clocks and enters it; they cannot be set any more then.
 pub(crate) fn enter(offsets: &[String], in_userns: bool) -> Result<()> {
@@ -25,6 +27,5 @@ pub(crate) fn enter(offsets: &[String], in_userns: bool) -> Result<()> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let namespace = rustix::fs::open("/proc/self/ns/time_for_children", flags, Mode::empty())
         .at(|| "open the new time namespace")?;
-    rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), None)
-        .at(|| "enter the new time namespace")
+    join(Kind::Time, &namespace)
 }

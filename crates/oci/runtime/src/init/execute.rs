@@ -66,6 +66,7 @@ impl Execution {
         self.add_home();
         connect(self.stdio)?;
         own_streams(self.process.uid)?;
+        close_on_execution(self.preserve_fds)?;
         credentials::set_limits(&self.process)?;
         enter_cwd(&self.process.cwd, self.missing_cwd)?;
         if self.process.no_new_privs {
@@ -97,7 +98,6 @@ impl Execution {
         let last = Last {
             process: &self.process,
             path: &path,
-            preserve_fds: self.preserve_fds,
             labels: self.labels,
             filter: self.process.no_new_privs && !notifies,
         };
@@ -162,6 +162,15 @@ fn connect(streams: Streams) -> Result<()> {
     rustix::stdio::dup2_stdin(&fds[0]).at(step)?;
     rustix::stdio::dup2_stdout(&fds[1]).at(step)?;
     rustix::stdio::dup2_stderr(&fds[2]).at(step)
+}
+
+/// What is opened from here on is closed by its own flag. Early, as a filter may not know the call.
+fn close_on_execution(preserve_fds: u32) -> Result<()> {
+    for fd in 3..3 + preserve_fds {
+        // One that is not open is not preserved.
+        let _ = sys::fd::keep_on_exec(fd);
+    }
+    sys::fd::close_on_exec_from(3 + preserve_fds).at(|| "close descriptors on execution")
 }
 
 /// Lets the process's user open its own streams again (/dev/stdout), unless they are the null device.
@@ -244,7 +253,6 @@ fn accept_start(listener: &OwnedFd) -> Result<Channel> {
 struct Last<'a> {
     process: &'a ProcessPlan,
     path: &'a CString,
-    preserve_fds: u32,
     labels: Labels,
     /// Whether the filter is to be loaded now, after which only the execution follows.
     filter: bool,
@@ -254,11 +262,6 @@ impl Last<'_> {
     fn execute(self) -> Result<std::convert::Infallible> {
         let process = self.process;
         rustix::process::umask(Mode::from_raw_mode(process.umask));
-        for fd in 3..3 + self.preserve_fds {
-            // One that is not open is not preserved.
-            let _ = sys::fd::keep_on_exec(fd);
-        }
-        sys::fd::close_on_exec_from(3 + self.preserve_fds).at(|| "close descriptors on execution")?;
         self.labels.set()?;
         if self.filter {
             filter(process, None)?;

@@ -28,6 +28,17 @@ pub(crate) fn check(wanted: &process::Labels) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a label of file systems that this host does not have.
+pub(crate) fn check_mounts(label: Option<&str>) -> Result<()> {
+    match label.filter(|label| !label.is_empty() && !has_selinux()) {
+        None => Ok(()),
+        Some(label) => {
+            let problem = format!("{label:?}: SELinux is not enabled on this host");
+            Err(Error::Spec { field: "linux.mountLabel", problem })
+        }
+    }
+}
+
 /// Whether the kernel has AppArmor and it is on.
 pub(crate) fn has_apparmor() -> bool {
     fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y'))

@@ -21,6 +21,7 @@ use rustix::process::DumpableBehavior;
 
 use crate::error::{AtStep, Result};
 use crate::hooks::{self, Point};
+use crate::join::join;
 use crate::launch::{Keyring, Root, Stdio};
 use crate::message::{self, Channel, Message};
 use crate::plan::Plan;
@@ -189,9 +190,9 @@ impl Init<'_> {
     }
 
     fn join_namespaces(&self) -> Result<()> {
-        let joins = self.joins.iter().map(|(kind, fd)| (kind.name(), fd.as_fd()));
-        for (name, fd) in joins.chain(self.netns.map(|fd| ("net", fd))) {
-            rustix::thread::move_into_link_name_space(fd, None).at(|| format!("join {name} namespace"))?;
+        self.joins.iter().try_for_each(|(kind, fd)| join(*kind, fd))?;
+        if let Some(fd) = self.netns {
+            join(Kind::Net, fd)?;
         }
         Ok(())
     }

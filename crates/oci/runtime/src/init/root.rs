@@ -9,11 +9,13 @@ use sys::mount::{Change, Depth};
 
 use crate::error::{AtStep, Result};
 use crate::launch::Root;
-use crate::plan::mounts::{ATTR_RDONLY, MS_PRIVATE, MS_SHARED};
+use crate::plan::mounts::{ATTR_RDONLY, MS_PRIVATE, MS_SHARED, MS_UNBINDABLE};
 
 /// Cuts the new mount namespace off from the host's and puts the root on top of it.
 pub(crate) fn attach(root: Root, propagation: u64) -> Result<OwnedFd> {
-    let whole = Change { propagation, ..Change::default() };
+    // What is unbindable could not be opened as a tree: it becomes so at the end.
+    let at_first = if propagation == MS_UNBINDABLE { MS_PRIVATE } else { propagation };
+    let whole = Change { propagation: at_first, ..Change::default() };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = rustix::fs::open("/", flags, Mode::empty()).at(|| "open /")?;
     sys::mount::set_attr(&top, whole, Depth::Recursive).at(|| "set propagation of /")?;
@@ -84,9 +86,9 @@ fn is_ramdisk() -> rustix::io::Result<bool> {
 
 /// What must come after everything that needed the root writable and private. A root without a namespace has no propagation.
 pub(crate) fn finish(root: OwnedFd, propagation: Option<u64>, readonly: bool) -> Result<()> {
-    if propagation == Some(MS_SHARED) {
-        let shared = Change { propagation: MS_SHARED, ..Change::default() };
-        sys::mount::set_attr(root.as_fd(), shared, Depth::This).at(|| "share /")?;
+    if let Some(propagation @ (MS_SHARED | MS_UNBINDABLE)) = propagation {
+        let last = Change { propagation, ..Change::default() };
+        sys::mount::set_attr(root.as_fd(), last, Depth::This).at(|| "set propagation of /")?;
     }
     if readonly {
         let readonly = Change { set: ATTR_RDONLY, ..Change::default() };

@@ -24,6 +24,7 @@ crate::tests![
     a_user_namespace_of_others_is_joined,
     without_a_mount_namespace_the_host_sees_nothing,
     a_mount_namespace_of_others_is_left_as_it_is,
+    a_namespace_of_another_kind_is_refused,
     labels_that_the_host_lacks_are_refused,
     a_remount_changes_what_is_there,
     a_network_device_of_the_host_moves_in,
@@ -240,6 +241,16 @@ fn a_mount_namespace_of_others_is_left_as_it_is() {
     let out = bundle.run().expect_ok();
     assert_eq!(out, format!("{}\nbox\n", fs::read_link(elsewhere.path("mnt")).unwrap().display()));
     assert_eq!(table(), before);
+}
+
+fn a_namespace_of_another_kind_is_refused() {
+    let elsewhere = Elsewhere::new("--mount", "mnt");
+    for kind in ["ipc", "uts", "network", "cgroup", "pid"] {
+        let mut bundle = Bundle::new("true");
+        namespace(&mut bundle, kind, Some(&elsewhere.path("mnt")));
+        let run = bundle.run();
+        assert!(run.code == 125 && run.err.contains("namespace: Invalid argument"), "{kind}: {} {}", run.code, run.err);
+    }
 }
 
 fn labels_that_the_host_lacks_are_refused() {
