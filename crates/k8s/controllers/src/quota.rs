@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceQuota;
-use k8s_types::quota::{Amounts, Subject, add, amounts, recount, to_value};
+use k8s_types::amounts::{Amounts, Sum, amounts, to_value};
+use k8s_types::quota::{Subject, recount};
 use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use kube::discovery::ApiResource;
 use kube::runtime::watcher::Event;
@@ -161,7 +162,7 @@ async fn sync(client: Client, namespace: String) -> kube::Result<()> {
                     entry.insert(list(&client, &namespace, kind).await?)
                 }
             };
-            add(&mut used, &recount(subject(kind), &value, found.iter()));
+            used.add(&recount(subject(kind), &value, found.iter()));
         }
         let status = json!({ "hard": value["spec"]["hard"], "used": to_value(&used) });
         let same = amounts(&value["status"]["used"]) == used && value["status"]["hard"] == status["hard"];

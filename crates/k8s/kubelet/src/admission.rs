@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm};
+use k8s_client::placement;
+use k8s_openapi::api::core::v1::Node;
 use k8s_types::quantity::{Format, Quantity};
 
 use crate::security::{Qos, qos, resources};
@@ -91,7 +92,7 @@ impl Admission {
     /// # Errors
     /// What becomes of the pod's status.
     pub fn admit(&self, view: &View, node: Option<&Node>) -> Result<(), Verdict> {
-        if let Some(node) = node.filter(|node| !fits(view, node)) {
+        if let Some(node) = node.filter(|node| !placement::selects(view.spec(), node)) {
             let name = node.metadata.name.as_deref().unwrap_or("");
             let message = format!(
                 "Pod was rejected: Predicate NodeAffinity failed: node {name} does not match the pod's selector or affinity"
@@ -148,47 +149,6 @@ fn lacking(name: &str, wanted: i64, used: i64, capacity: i64) -> Verdict {
         "Pod was rejected: Node didn't have enough resource: {name}, requested: {wanted}, used: {used}, capacity: {capacity}"
     );
     refused(format!("OutOf{name}"), message)
-}
-
-/// Whether the node is one that the pod's selector and required affinity take.
-fn fits(view: &View, node: &Node) -> bool {
-    let empty = BTreeMap::new();
-    let labels = node.metadata.labels.as_ref().unwrap_or(&empty);
-    let spec = view.spec();
-    if spec.node_selector.iter().flatten().any(|(name, value)| labels.get(name) != Some(value)) {
-        return false;
-    }
-    let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let Some(required) = affinity.and_then(|node| node.required_during_scheduling_ignored_during_execution.as_ref())
-    else {
-        return true;
-    };
-    let name = node.metadata.name.as_deref().unwrap_or("");
-    required.node_selector_terms.iter().any(|term| matches_term(term, labels, name))
-}
-
-fn matches_term(term: &NodeSelectorTerm, labels: &BTreeMap<String, String>, name: &str) -> bool {
-    let expressions = term.match_expressions.as_deref().unwrap_or_default();
-    let fields = term.match_fields.as_deref().unwrap_or_default();
-    (!expressions.is_empty() || !fields.is_empty())
-        && expressions.iter().all(|one| holds(one, labels.get(&one.key).map(String::as_str)))
-        && fields.iter().all(|one| holds(one, Some(name).filter(|_| one.key == "metadata.name")))
-}
-
-fn holds(wanted: &NodeSelectorRequirement, value: Option<&str>) -> bool {
-    let values = wanted.values.as_deref().unwrap_or_default();
-    let within = value.is_some_and(|value| values.iter().any(|one| one == value));
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok());
-    let (mine, theirs) = (number(value), number(values.first().map(String::as_str)));
-    match wanted.operator.as_str() {
-        "In" => within,
-        "NotIn" => !within,
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => mine.zip(theirs).is_some_and(|(mine, theirs)| mine > theirs),
-        "Lt" => mine.zip(theirs).is_some_and(|(mine, theirs)| mine < theirs),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Objects are `serde_json::Value`; what clients see of errors is [`status::ApiError`].
 
+pub mod amounts;
 pub mod cel;
 pub mod codec;
 pub mod crd;

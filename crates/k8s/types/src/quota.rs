@@ -1,6 +1,5 @@
 //! Quotas: what an object uses, which quotas it falls under, and whether it still fits. Shared by admission and the controller that recounts.
 
-mod amounts;
 mod scopes;
 #[cfg(test)]
 mod tests;
@@ -8,9 +7,9 @@ mod usage;
 
 use serde_json::Value;
 
-pub use amounts::{Amounts, add, amounts, pod_amounts, raise, text, to_value};
 pub use usage::{Subject, usage};
 
+use crate::amounts::{Amounts, Sum, amounts, text};
 use crate::policy::read::Read;
 
 /// What a request does to the use of one quota.
@@ -37,7 +36,7 @@ pub fn recount<'a>(subject: Subject<'_>, quota: &Value, objects: impl Iterator<I
     if !names.is_empty() {
         for object in objects.filter(|object| scopes::all_match(subject, quota, object)) {
             let used = usage(subject, object).into_iter().filter(|(name, _)| names.contains(name)).collect();
-            add(&mut sum, &used);
+            sum.add(&used);
         }
     }
     sum
@@ -81,7 +80,7 @@ pub fn decide(
             continue;
         }
         let mut total = used.clone();
-        add(&mut total, &delta);
+        total.add(&delta);
         let hard = amounts(&quota["status"]["hard"]);
         let over = |name: &&String| hard.get(*name).is_some_and(|hard| total[*name] > *hard);
         let exceeded: Vec<&String> = delta.keys().filter(over).collect();

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use k8s_store::{At, Entry, Expect, ListOptions, Write};
+use k8s_types::amounts::{Amounts, to_value};
 use k8s_types::policy::read::put;
 use k8s_types::quota::{self, Subject};
 use k8s_types::status::ApiError;
@@ -66,9 +67,9 @@ pub async fn charge(registry: &Registry, change: Change<'_>) -> Result<Charge, A
     Ok(Charge { writes, _turn: turn })
 }
 
-fn write(entry: &Entry, quota: &Value, used: &quota::Amounts) -> Write {
+fn write(entry: &Entry, quota: &Value, used: &Amounts) -> Write {
     let mut quota = quota.clone();
-    put(&mut quota, &["status", "used"], quota::to_value(used));
+    put(&mut quota, &["status", "used"], to_value(used));
     Write::put(&*entry.key, Expect::Revision(entry.revision), stored::encode(&quota))
 }
 

@@ -1,8 +1,9 @@
 //! The quality of service of a pod, and where its control group is.
 
 use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
+use k8s_types::amounts::Amounts;
 
-use super::resources::{Amounts, amounts};
+use super::resources::amounts;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Qos {

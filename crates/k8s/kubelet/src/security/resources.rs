@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+use k8s_types::amounts::{Amounts, Init, of_containers};
 use k8s_types::quantity::Quantity;
 use pods::runtime::Resources;
 
 use super::qos::{Qos, qos};
-
-/// Amounts by resource.
-pub type Amounts = BTreeMap<String, Quantity>;
 
 const PERIOD: u64 = 100_000;
 const LEAST_QUOTA: i64 = 1000;
@@ -96,25 +94,10 @@ fn total(spec: &PodSpec, list: List) -> Amounts {
         List::Requests => requests(resources),
         List::Limits => amounts(resources.and_then(|resources| resources.limits.as_ref())),
     };
-    let mut running = Amounts::new();
-    let mut greatest = Amounts::new();
-    let mut sidecars = Amounts::new();
-    for container in spec.init_containers.iter().flatten() {
-        let own = of(container.resources.as_ref());
-        if container.restart_policy.as_deref() == Some("Always") {
-            add(&mut sidecars, &own);
-            most(&mut greatest, &sidecars);
-        } else {
-            let mut moment = sidecars.clone();
-            add(&mut moment, &own);
-            most(&mut greatest, &moment);
-        }
-    }
-    add(&mut running, &sidecars);
-    for container in &spec.containers {
-        add(&mut running, &of(container.resources.as_ref()));
-    }
-    most(&mut running, &greatest);
+    let containers = spec.containers.iter().map(|container| of(container.resources.as_ref()));
+    let init = spec.init_containers.iter().flatten();
+    let init = init.map(|container| (Init::of(container.restart_policy.as_deref()), of(container.resources.as_ref())));
+    let mut running = of_containers(containers, init);
     let whole = spec.resources.as_ref().and_then(|whole| match list {
         List::Requests => whole.requests.as_ref(),
         List::Limits => whole.limits.as_ref(),
@@ -129,21 +112,6 @@ fn total(spec: &PodSpec, list: List) -> Amounts {
         }
     }
     running
-}
-
-fn add(to: &mut Amounts, other: &Amounts) {
-    for (name, amount) in other {
-        to.entry(name.clone()).or_insert(Quantity::ZERO).add(amount);
-    }
-}
-
-fn most(to: &mut Amounts, other: &Amounts) {
-    for (name, amount) in other {
-        let there = to.entry(name.clone()).or_insert(Quantity::ZERO);
-        if *amount > *there {
-            *there = amount.clone();
-        }
-    }
 }
 
 fn shares(milli: i64) -> u64 {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_types::amounts::Sum;
 
 use super::resources::{Requests, Resources, whole};
 use super::template::{HostPort, Template};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_types::amounts::{Init, Sum, of_containers};
 
 /// What a container without a request for processor time counts for in scores, in thousandths.
 const DEFAULT_CPU: i64 = 100;
@@ -46,18 +47,9 @@ impl Resources {
         self.others.iter().find(|(other, _)| &**other == name).map_or(0, |(_, amount)| *amount)
     }
 
-    pub fn add(&mut self, more: &Resources) {
-        self.combine(more, |mine, more| mine.saturating_add(more));
-    }
-
     pub fn sub(&mut self, less: &Resources) {
         self.combine(less, |mine, less| mine.saturating_sub(less));
         self.others.retain(|(_, amount)| *amount != 0);
-    }
-
-    /// The greater amount of each.
-    pub fn max(&mut self, other: &Resources) {
-        self.combine(other, Ord::max);
     }
 
     fn combine(&mut self, other: &Resources, by: impl Fn(i64, i64) -> i64) {
@@ -70,6 +62,16 @@ impl Resources {
                 Err(at) => self.others.insert(at, (name.clone(), by(0, *amount))),
             }
         }
+    }
+}
+
+impl Sum for Resources {
+    fn add(&mut self, more: &Resources) {
+        self.combine(more, |mine, more| mine.saturating_add(more));
+    }
+
+    fn raise(&mut self, other: &Resources) {
+        self.combine(other, Ord::max);
     }
 }
 
@@ -121,7 +123,7 @@ impl Requests {
         let held = total(pod.spec.as_ref()?, |container| {
             let mut requests = container_requests(container);
             if let Some(allocated) = allocated.get(container.name.as_str()) {
-                requests.max(allocated);
+                requests.raise(allocated);
             }
             requests
         });
@@ -137,21 +139,9 @@ fn container_requests(container: &Container) -> Resources {
 }
 
 fn total(spec: &PodSpec, of: impl Fn(&Container) -> Resources) -> Resources {
-    let mut running = Resources::default();
-    spec.containers.iter().for_each(|container| running.add(&of(container)));
-    let (mut sidecars, mut starting) = (Resources::default(), Resources::default());
-    for container in spec.init_containers.iter().flatten() {
-        let mut needs = of(container);
-        if container.restart_policy.as_deref() == Some("Always") {
-            running.add(&needs);
-            sidecars.add(&needs);
-            needs = sidecars.clone();
-        } else {
-            needs.add(&sidecars);
-        }
-        starting.max(&needs);
-    }
-    running.max(&starting);
+    let init = spec.init_containers.iter().flatten();
+    let init = init.map(|container| (Init::of(container.restart_policy.as_deref()), of(container)));
+    let mut running = of_containers(spec.containers.iter().map(&of), init);
     let own = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
     for (name, quantity) in own.into_iter().flatten() {
         match name.as_str() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::amounts::{Amounts, pod_amounts};
+use crate::amounts::{Amounts, pod_amounts};
 use crate::policy::read::Read;
 use crate::quantity::{Format, Quantity};
 

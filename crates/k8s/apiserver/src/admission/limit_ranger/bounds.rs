@@ -6,7 +6,7 @@ use k8s_types::policy::read::Read;
 use k8s_types::quantity::Quantity;
 use serde_json::Value;
 
-use k8s_types::quota::{Amounts, amounts, pod_amounts};
+use k8s_types::amounts::{Amounts, amounts, pod_amounts};
 
 /// What is asked for and what it may grow to.
 struct Asked {

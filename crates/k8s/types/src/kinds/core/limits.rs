@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::pod_spec::resources::amounts;
 use super::resource_name as resource;
+use crate::amounts::amounts;
 use crate::field::Errors;
 use crate::policy::read::{Read, age_cell, each, name_cell, or_set, put};
 use crate::policy::{At, Column, Policy, check, prepare};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::kinds::core::pod_spec::resources::{Amounts, amounts};
+use crate::amounts::{Amounts, amounts};
 use crate::policy::read::Read;
 
 /// `Guaranteed`, `Burstable` or `BestEffort`.

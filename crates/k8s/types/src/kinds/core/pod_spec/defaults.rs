@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::containers::LISTS;
-use super::resources::{amounts, sum, sum_of_requests};
+use crate::amounts::{amounts, of_spec};
 use crate::kinds::core::resource_name as name;
 use crate::policy::read::{Read, at_mut, each, or_set, put};
 use crate::quantity::{Format, Quantity};
@@ -203,7 +203,7 @@ fn requests_from_limits(resources: &mut Value) {
 fn pod_resources(spec: &mut Value) {
     let some = |list: &str| !spec["resources"][list].is_unset();
     if some("limits") || some("requests") {
-        for (resource, amount) in sum(spec, "limits") {
+        for (resource, amount) in of_spec(spec, "limits") {
             if name::is_huge_page(&resource) && spec["resources"]["limits"][&resource].is_null() {
                 put(spec, &["resources", "limits", &resource], amount.to_string());
             }
@@ -215,7 +215,7 @@ fn pod_resources(spec: &mut Value) {
     }
     let supported = |resource: &str| ["cpu", "memory"].contains(&resource) || name::is_huge_page(resource);
     let mut requests = spec["resources"]["requests"].fields().clone();
-    for (resource, amount) in sum_of_requests(spec) {
+    for (resource, amount) in of_spec(spec, "requests") {
         if supported(&resource) && name::may_overcommit(&resource) {
             requests.entry(resource).or_insert_with(|| amount.to_string().into());
         }

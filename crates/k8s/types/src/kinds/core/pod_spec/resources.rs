@@ -1,10 +1,6 @@
 //! What containers and pods ask for and may use at most.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-
-use super::containers::is_sidecar;
+use crate::amounts::{Amounts, amounts, of_spec};
 use crate::field::{Error, Errors, Kind};
 use crate::kinds::core::resource_name as name;
 use crate::policy::At;
@@ -19,15 +15,6 @@ pub enum Of {
     Container,
     /// A pod as a whole.
     Pod,
-}
-
-/// Amounts by resource.
-pub type Amounts = BTreeMap<String, Quantity>;
-
-/// The amounts of a resource list; what is no amount is left out.
-pub fn amounts(list: &Value) -> Amounts {
-    let entries = list.fields().iter();
-    entries.filter_map(|(key, value)| Some((key.clone(), Quantity::from_value(value).ok()?))).collect()
 }
 
 /// Checks limits, requests and claims. `claims` are the names in `spec.resourceClaims`.
@@ -159,7 +146,7 @@ pub fn of_pod(spec: &At, errors: &mut Errors) {
     requirements(&resources, Of::Pod, &[], errors);
     let (own, limits) = (amounts(&resources["requests"]), amounts(&resources["limits"]));
     let requests = resources.get("requests");
-    for (resource, asked) in sum_of_requests(spec) {
+    for (resource, asked) in of_spec(spec, "requests") {
         if !["cpu", "memory"].contains(&resource.as_str()) && !name::is_huge_page(&resource) {
             continue;
         }
@@ -175,50 +162,6 @@ pub fn of_pod(spec: &At, errors: &mut Errors) {
                 let path = resources.path().child("containers").index(index).key(&resource).child("limits");
                 let detail = format!("must be less than or equal to pod limits of {most}");
                 errors.push(Error::invalid(&path, limit.to_string(), detail));
-            }
-        }
-    }
-}
-
-/// What the containers of a pod ask for together.
-pub fn sum_of_requests(spec: &Value) -> Amounts {
-    sum(spec, "requests")
-}
-
-/// The sum of the containers' `requests` or `limits`: of all that run at once, or the hungriest moment of starting.
-pub fn sum(spec: &Value, list: &str) -> Amounts {
-    let mut all = Amounts::new();
-    for container in spec["containers"].items() {
-        add(&mut all, &amounts(&container["resources"][list]));
-    }
-    let (mut sidecars, mut starting) = (Amounts::new(), Amounts::new());
-    for container in spec["initContainers"].items() {
-        let mut asked = amounts(&container["resources"][list]);
-        if is_sidecar(container) {
-            add(&mut all, &asked);
-            add(&mut sidecars, &asked);
-            asked = sidecars.clone();
-        } else {
-            add(&mut asked, &sidecars);
-        }
-        greatest(&mut starting, asked);
-    }
-    greatest(&mut all, starting);
-    all
-}
-
-fn add(to: &mut Amounts, more: &Amounts) {
-    for (resource, amount) in more {
-        to.entry(resource.clone()).or_insert(Quantity::ZERO).add(amount);
-    }
-}
-
-fn greatest(of: &mut Amounts, others: Amounts) {
-    for (resource, amount) in others {
-        match of.get(&resource) {
-            Some(there) if *there >= amount => {}
-            _ => {
-                of.insert(resource, amount);
             }
         }
     }
