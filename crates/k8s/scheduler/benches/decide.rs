@@ -52,8 +52,10 @@ fn measure(nodes: usize, pods: usize, spec: &Value) -> f64 {
     let pods: Vec<Arc<Pod>> = (0..pods).map(|at| Arc::new(pod(at, spec))).collect();
     let begun = Instant::now();
     for pod in &pods {
-        let choice = decider.decide(&mut cluster, pod).expect("there is room");
-        cluster.place(pod.clone(), &choice.name);
+        let template = cluster.template(pod);
+        let uid = pod.metadata.uid.as_deref().unwrap_or("");
+        let choice = decider.decide_for(&mut cluster, &template, uid).expect("there is room");
+        cluster.place_as(pod.clone(), &template, &choice.name);
     }
     pods.len() as f64 / begun.elapsed().as_secs_f64()
 }

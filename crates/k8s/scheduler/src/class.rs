@@ -1,9 +1,10 @@
 //! What is known about all nodes for one template: found out once, kept right by the journal. The cost of a pod is that of the nodes that changed since the
-//! last one of its template, and one pass over numbers.
+//! last one of its template, and one look at each group of nodes that are alike ([`crate::rank`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::alike::Alike;
 use crate::failure::Failure;
 use crate::model::journal::Entry;
 use crate::model::template::TemplateId;
@@ -16,21 +17,24 @@ use crate::plugins::{
     volume_binding, volume_limits, volume_restrictions,
 };
 
+/// More relations than this are found out again rather than kept.
+const RELATIONS: usize = 4096;
+
 /// What depends on a node's object alone.
 #[derive(Debug, Default)]
-struct Fixed {
-    rejection: Option<Rejection>,
-    volumes: Option<Rejection>,
-    advised_against: i64,
-    wishes: i64,
-    image: i64,
+pub(crate) struct Fixed {
+    rejection: Option<Box<Rejection>>,
+    volumes: Option<Box<Rejection>>,
+    pub advised_against: i64,
+    pub wishes: i64,
+    pub image: i64,
 }
 
 /// What depends on what is on the node, too.
 #[derive(Debug, Default)]
-struct Local {
-    rejection: Option<Rejection>,
-    score: i64,
+pub(crate) struct Local {
+    rejection: Option<Box<Rejection>>,
+    pub score: i64,
 }
 
 /// What kept results are of.
@@ -38,23 +42,38 @@ struct Local {
 pub struct Moment {
     epoch: u64,
     volumes: u64,
+    replicas: u64,
     entry: u64,
 }
 
 pub struct Class {
     pub template: Arc<Template>,
     at: Option<Moment>,
-    fixed: Vec<Fixed>,
-    local: Vec<Local>,
-    affinity: inter_pod_affinity::State,
-    spread: topology_spread::State,
+    pub(crate) fixed: Vec<Fixed>,
+    pub(crate) local: Vec<Local>,
+    pub(crate) alike: Alike,
+    pub(crate) affinity: inter_pod_affinity::State,
+    pub(crate) spread: topology_spread::State,
     relations: HashMap<TemplateId, Arc<Relation>>,
     itself: Arc<Relation>,
     pub needs: volume_binding::Needs,
     /// The pod can be nowhere.
-    nowhere: Option<Rejection>,
+    pub(crate) nowhere: Option<Rejection>,
     /// What came out at a moment in which there was no node.
     pub failed: Option<(Moment, Arc<Failure>)>,
+    /// Why preemption did not help then.
+    pub hopeless: Option<(Moment, Arc<str>)>,
+}
+
+/// What has to be looked at again.
+#[derive(Default)]
+struct Stale {
+    /// These nodes.
+    nodes: BTreeSet<NodeId>,
+    /// How good it is on each node that images are there.
+    images: bool,
+    /// Which nodes are alike.
+    groups: bool,
 }
 
 impl Class {
@@ -66,48 +85,90 @@ impl Class {
             at: None,
             fixed: Vec::new(),
             local: Vec::new(),
+            alike: Alike::default(),
             relations: HashMap::new(),
             itself: Arc::default(),
             needs: volume_binding::Needs::default(),
             nowhere: None,
             failed: None,
+            hopeless: None,
         }
     }
 
     /// The moment that the cluster is at, as far as it matters to this template.
     pub fn moment(&self, cluster: &Cluster) -> Moment {
         let volumes = if self.template.claims.is_empty() { 0 } else { cluster.volumes.epoch() };
-        Moment { epoch: cluster.epoch, volumes, entry: cluster.journal.next() }
+        let replicas = if self.template.says_spread() { 0 } else { cluster.replicas.epoch() };
+        Moment { epoch: cluster.epoch, volumes, replicas, entry: cluster.journal.next() }
     }
 
     /// Makes everything as the cluster is now.
     pub fn catch_up(&mut self, cluster: &Cluster) {
         let now = self.moment(cluster);
-        let entries = match self.at {
-            Some(at) if at == now => return,
-            Some(at) if at.epoch == now.epoch && at.volumes == now.volumes => cluster.journal.since(at.entry),
-            _ => None,
+        let at = self.at.replace(now);
+        if at == Some(now) {
+            return;
+        }
+        let same = |at: &Moment| {
+            at.epoch == now.epoch
+                && at.volumes == now.volumes
+                && (at.replicas == now.replicas || self.spread.wishes_are(&self.wished(cluster)))
         };
-        self.at = Some(now);
-        let Some(entries) = entries else { return self.rebuild(cluster) };
-        let mut touched = HashSet::new();
+        match at.filter(same).and_then(|at| cluster.journal.since(at.entry)) {
+            Some(entries) => self.follow(cluster, entries),
+            None => self.rebuild(cluster),
+        }
+    }
+
+    fn follow<'a>(&mut self, cluster: &Cluster, entries: impl Iterator<Item = &'a Entry>) {
+        let mut stale = Stale::default();
         for entry in entries {
             match entry {
                 Entry::Node(id) => {
-                    touched.insert(*id);
+                    stale.nodes.insert(*id);
+                }
+                Entry::Properties(id) => {
+                    let Some(info) = cluster.info(*id).filter(|info| info.node.is_some()) else { continue };
+                    let (fixed, fits) = self.fixed(cluster, info, cluster.count());
+                    if !self.spread.is_unchanged(*id, info, fits) {
+                        return self.rebuild(cluster);
+                    }
+                    self.fixed[id.index()] = fixed;
+                    stale.nodes.insert(*id);
+                }
+                Entry::Image(name) => {
+                    stale.images |= self.template.images.iter().any(|image| **image == **name);
                 }
                 Entry::Pods { node, template, by, leaving } => {
-                    touched.insert(*node);
+                    stale.nodes.insert(*node);
                     if let Some(info) = cluster.info(*node) {
                         self.apply(cluster, template, *node, info, *by, *leaving);
+                        let relation = self.relations.get(&template.id);
+                        stale.groups |= relation.is_some_and(|relation| !self.alike.knows(relation.keys()));
                     }
                 }
             }
         }
-        for id in touched {
-            if let Some(info) = cluster.info(id).filter(|info| info.node.is_some()) {
+        self.refresh(cluster, stale);
+    }
+
+    fn refresh(&mut self, cluster: &Cluster, stale: Stale) {
+        for id in &stale.nodes {
+            if let Some(info) = cluster.info(*id).filter(|info| info.node.is_some()) {
                 self.local[id.index()] = self.local(cluster, info);
+                if !stale.images && !stale.groups {
+                    self.group(*id, info);
+                }
             }
+        }
+        if stale.images {
+            for (id, info) in cluster.nodes() {
+                self.fixed[id.index()].image = image_locality::score(&self.template, info, cluster, cluster.count());
+                self.group(id, info);
+            }
+        }
+        if stale.groups {
+            self.group_all(cluster);
         }
     }
 
@@ -120,18 +181,17 @@ impl Class {
         self.spread = topology_spread::State::new(&template.spread, &wished, unlabelled, cluster.places());
         self.itself = Arc::new(Relation::new(&template, &self.spread.spreads, &template, &cluster.namespaces));
         self.find_needs(cluster);
-        let count = cluster.nodes().count();
         self.fixed.clear();
         self.fixed.resize_with(cluster.places(), Fixed::default);
         self.local.clear();
         self.local.resize_with(cluster.places(), Local::default);
         for (id, info) in cluster.nodes() {
-            self.fixed[id.index()] = self.fixed(cluster, id, info, count);
-        }
-        for (id, info) in cluster.nodes() {
+            let (fixed, fits) = self.fixed(cluster, info, cluster.count());
+            self.spread.add_node(id, info, fits);
+            self.fixed[id.index()] = fixed;
             self.local[id.index()] = self.local(cluster, info);
         }
-        for population in cluster.population.values() {
+        for population in cluster.populations.related(&template, !self.spread.spreads.is_empty()) {
             let relation = self.relation(cluster, &population.template);
             if relation.is_none() {
                 continue;
@@ -143,6 +203,30 @@ impl Class {
                 }
             }
         }
+        self.group_all(cluster);
+    }
+
+    fn group_all(&mut self, cluster: &Cluster) {
+        let spreads = self.spread.spreads.iter().map(|spread| spread.key);
+        let keys = spreads.chain(self.affinity.keys(&self.template)).collect();
+        self.alike = Alike::new(cluster, keys);
+        for (id, info) in cluster.nodes() {
+            self.group(id, info);
+        }
+    }
+
+    /// Puts a node among those that are like it, or among none where it cannot be had as it is.
+    fn group(&mut self, id: NodeId, info: &NodeInfo) {
+        if self.known_rejection(id).is_some() {
+            return self.alike.put(id, None);
+        }
+        let (fixed, local) = (&self.fixed[id.index()], &self.local[id.index()]);
+        let mut sign = vec![local.score + fixed.image, fixed.advised_against, fixed.wishes];
+        self.alike.sign(info, &mut sign, |key, value, sign| {
+            self.spread.sign(key, value, sign);
+            self.affinity.sign(&self.template, key, value, sign);
+        });
+        self.alike.put(id, Some(&sign));
     }
 
     fn wished(&self, cluster: &Cluster) -> Vec<Spread> {
@@ -165,27 +249,29 @@ impl Class {
         }
     }
 
-    fn fixed(&mut self, cluster: &Cluster, id: NodeId, info: &NodeInfo, count: usize) -> Fixed {
+    fn fixed(&self, cluster: &Cluster, info: &NodeInfo, count: usize) -> (Fixed, Fits) {
         let template = &*self.template;
-        let Some(node) = &info.node else { return Fixed::default() };
+        let Some(node) = &info.node else { return (Fixed::default(), Fits { affinity: false, taints: false }) };
         let taints = taint_toleration::filter(template, node);
         let affinity = node_affinity::filter(template, node);
         let fits = Fits { affinity: affinity.is_none(), taints: taints.is_none() };
-        self.spread.add_node(id, info, fits);
-        Fixed {
-            rejection: node_unschedulable::filter(template, node).or(taints).or(affinity),
-            volumes: if self.needs.is_empty() { None } else { self.needs.filter(node, &cluster.volumes) },
+        let volumes = if self.needs.is_empty() { None } else { self.needs.filter(node, &cluster.volumes) };
+        let fixed = Fixed {
+            rejection: node_unschedulable::filter(template, node).or(taints).or(affinity).map(Box::new),
+            volumes: volumes.map(Box::new),
             advised_against: taint_toleration::advises_against(template, node),
             wishes: node_affinity::wishes(template, node),
             image: image_locality::score(template, info, cluster, count),
-        }
+        };
+        (fixed, fits)
     }
 
     fn local(&self, cluster: &Cluster, info: &NodeInfo) -> Local {
         let template = &self.template;
         let kept = cluster.load(info, template.priority);
         let score = resources_fit::score(template, info) + balanced_allocation::score(template, info);
-        Local { rejection: self.fits(cluster, info, kept.as_ref().unwrap_or(&info.load)), score }
+        let rejection = self.fits(cluster, info, kept.as_ref().unwrap_or(&info.load));
+        Local { rejection: rejection.map(Box::new), score }
     }
 
     fn fits(&self, cluster: &Cluster, info: &NodeInfo, load: &Load) -> Option<Rejection> {
@@ -201,6 +287,9 @@ impl Class {
         }
         let relation = Relation::new(&self.template, &self.spread.spreads, placed, &cluster.namespaces);
         let relation = Arc::new(relation);
+        if self.relations.len() >= RELATIONS {
+            self.relations.clear();
+        }
         self.relations.insert(placed.id, relation.clone());
         relation
     }
@@ -237,15 +326,20 @@ impl Class {
             .or_else(|| self.affinity.filter(&self.template, &self.itself, info))
     }
 
-    /// Why a node cannot be had; `least` is that of the spread.
-    fn reject(&self, id: NodeId, info: &NodeInfo, least: &[i64]) -> Option<Rejection> {
+    /// Why a node cannot be had, as far as that does not depend on pods elsewhere.
+    fn known_rejection(&self, id: NodeId) -> Option<&Rejection> {
         let (fixed, local) = (&self.fixed[id.index()], &self.local[id.index()]);
-        for known in [&self.nowhere, &fixed.rejection, &local.rejection, &fixed.volumes] {
-            if known.is_some() {
-                return known.clone();
-            }
-        }
+        let known = [&fixed.rejection, &local.rejection, &fixed.volumes];
+        self.nowhere.as_ref().or_else(|| known.into_iter().find_map(Option::as_deref))
+    }
+
+    /// Why a node cannot be had because of pods elsewhere; `least` is that of the spread.
+    pub(crate) fn rejection_by_others(&self, info: &NodeInfo, least: &[i64]) -> Option<Rejection> {
         self.spread.filter(least, info).or_else(|| self.affinity.filter(&self.template, &self.itself, info))
+    }
+
+    fn reject(&self, id: NodeId, info: &NodeInfo, least: &[i64]) -> Option<Rejection> {
+        self.known_rejection(id).cloned().or_else(|| self.rejection_by_others(info, least))
     }
 
     /// Whether a node can be had.
@@ -257,57 +351,5 @@ impl Class {
     pub fn rejections(&self, cluster: &Cluster) -> Vec<(NodeId, Rejection)> {
         let least = self.spread.least();
         cluster.nodes().filter_map(|(id, info)| Some((id, self.reject(id, info, &least)?))).collect()
-    }
-
-    /// The nodes that can be had with their scores, in their order.
-    pub fn scores(&self, cluster: &Cluster) -> Vec<(NodeId, i64)> {
-        let least = self.spread.least();
-        let feasible: Vec<(NodeId, &NodeInfo)> =
-            cluster.nodes().filter(|(id, info)| self.reject(*id, info, &least).is_none()).collect();
-        let fixed = |id: NodeId| &self.fixed[id.index()];
-        let most_advised = feasible.iter().map(|(id, _)| fixed(*id).advised_against).max().unwrap_or(0);
-        let most_wishes = feasible.iter().map(|(id, _)| fixed(*id).wishes).max().unwrap_or(0);
-        let mut scores: Vec<(NodeId, i64)> = feasible
-            .iter()
-            .map(|(id, _)| {
-                let fixed = fixed(*id);
-                let advised = taint_toleration::score(fixed.advised_against, most_advised);
-                let wishes = node_affinity::score(fixed.wishes, most_wishes);
-                let own = self.local[id.index()].score + fixed.image;
-                (*id, own + advised * taint_toleration::WEIGHT + wishes * node_affinity::WEIGHT)
-            })
-            .collect();
-        self.add_likes(&feasible, &mut scores);
-        self.add_spread(&feasible, &mut scores);
-        scores
-    }
-
-    fn add_likes(&self, feasible: &[(NodeId, &NodeInfo)], scores: &mut [(NodeId, i64)]) {
-        if !self.affinity.has_likes() {
-            return;
-        }
-        let likes: Vec<i64> = feasible.iter().map(|(_, info)| self.affinity.likes(info)).collect();
-        let (least, most) = (likes.iter().min().copied().unwrap_or(0), likes.iter().max().copied().unwrap_or(0));
-        for ((_, score), likes) in scores.iter_mut().zip(likes) {
-            *score += inter_pod_affinity::score(likes, least, most) * inter_pod_affinity::WEIGHT;
-        }
-    }
-
-    fn add_spread(&self, feasible: &[(NodeId, &NodeInfo)], scores: &mut [(NodeId, i64)]) {
-        if !self.spread.has_wishes() {
-            return;
-        }
-        let part = feasible.iter().map(|(_, info)| *info).filter(|info| !self.spread.is_last(info));
-        let weights = self.spread.weights(part);
-        let full: Vec<Option<i64>> = feasible
-            .iter()
-            .map(|(_, info)| (!self.spread.is_last(info)).then(|| self.spread.fullness(&weights, info)))
-            .collect();
-        let known = full.iter().flatten();
-        let (least, most) = (known.clone().min().copied().unwrap_or(0), known.max().copied().unwrap_or(0));
-        for ((_, score), fullness) in scores.iter_mut().zip(full) {
-            let spread = fullness.map_or(0, |fullness| topology_spread::score(fullness, least, most));
-            *score += spread * topology_spread::WEIGHT;
-        }
     }
 }

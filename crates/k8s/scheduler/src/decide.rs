@@ -11,8 +11,9 @@ use crate::model::template::TemplateId;
 use crate::model::{Cluster, NodeId, Template};
 use crate::plugins::volume_binding::Step;
 
-/// So many templates' results are kept.
-const KEPT: usize = 128;
+/// So many templates' results are kept, or fewer where there are so many nodes that this number of results is reached.
+const KEPT: std::ops::RangeInclusive<usize> = 64..=1024;
+const RESULTS: usize = 500_000;
 
 /// A node for a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,8 @@ impl Decider {
     /// What is known for a template, as of now.
     pub fn class(&mut self, cluster: &Cluster, template: &Arc<Template>) -> &mut Class {
         self.clock += 1;
-        if self.classes.len() >= KEPT && !self.classes.contains_key(&template.id) {
+        let most = (RESULTS / cluster.places().max(1)).clamp(*KEPT.start(), *KEPT.end());
+        if self.classes.len() >= most && !self.classes.contains_key(&template.id) {
             // Half of them at once, so that this is rare.
             let mut used: Vec<u64> = self.classes.values().map(|(used, _)| *used).collect();
             used.sort_unstable();
@@ -50,30 +52,38 @@ impl Decider {
     /// The best node for a pod, or why there is none. A node that was kept for it is taken if it can be had.
     pub fn decide(&mut self, cluster: &mut Cluster, pod: &Pod) -> Result<Choice, Arc<Failure>> {
         let template = cluster.template(pod);
-        let uid = pod.metadata.uid.as_deref().unwrap_or("");
+        self.decide_for(cluster, &template, pod.metadata.uid.as_deref().unwrap_or(""))
+    }
+
+    /// The same for a pod whose template is known.
+    pub fn decide_for(
+        &mut self,
+        cluster: &mut Cluster,
+        template: &Arc<Template>,
+        uid: &str,
+    ) -> Result<Choice, Arc<Failure>> {
         let kept = cluster.clear_nomination(uid);
-        let class = self.class(cluster, &template);
+        let class = self.class(cluster, template);
         let now = class.moment(cluster);
         if let Some((then, failure)) = &class.failed
             && *then == now
         {
             let failure = failure.clone();
-            keep(cluster, uid, &template, kept);
+            keep(cluster, uid, template, kept);
             return Err(failure);
         }
         let kept_still =
             kept.filter(|id| cluster.info(*id).is_some_and(|info| info.node.is_some() && class.is_feasible(*id, info)));
-        let best = kept_still.or_else(|| best(&class.scores(cluster)));
+        let best = kept_still.or_else(|| class.best(cluster));
         if let Some(node) = best {
             let info = cluster.info(node);
             let object = info.and_then(|info| info.node.as_ref());
             let volumes = object.and_then(|object| class.needs.steps(object, &cluster.volumes).ok());
             return Ok(Choice { node, name: cluster.name(node), volumes: volumes.unwrap_or_default() });
         }
-        let failure = Failure { nodes: cluster.nodes().count(), rejections: class.rejections(cluster) };
-        let failure = Arc::new(failure);
+        let failure = Arc::new(Failure::new(cluster.count(), class.rejections(cluster)));
         class.failed = Some((now, failure.clone()));
-        keep(cluster, uid, &template, kept);
+        keep(cluster, uid, template, kept);
         Err(failure)
     }
 }
@@ -83,15 +93,4 @@ fn keep(cluster: &mut Cluster, uid: &str, template: &Arc<Template>, kept: Option
         let name = cluster.name(id);
         cluster.nominate(uid, template, &name);
     }
-}
-
-/// The first of those with the highest score.
-fn best(scores: &[(NodeId, i64)]) -> Option<NodeId> {
-    let mut best: Option<(NodeId, i64)> = None;
-    for (id, score) in scores {
-        if best.is_none_or(|(_, most)| *score > most) {
-            best = Some((*id, *score));
-        }
-    }
-    best.map(|(id, _)| id)
 }

@@ -1,6 +1,7 @@
 //! Why no node was found, and how that is told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use crate::model::NodeId;
 use crate::plugins::{Plugin, Preemption, Reason, Rejection};
@@ -11,9 +12,15 @@ pub struct Failure {
     /// How many nodes there are.
     pub nodes: usize,
     pub rejections: Vec<(NodeId, Rejection)>,
+    /// Pods that share a failure share its text.
+    text: OnceLock<String>,
 }
 
 impl Failure {
+    pub fn new(nodes: usize, rejections: Vec<(NodeId, Rejection)>) -> Failure {
+        Failure { nodes, rejections, text: OnceLock::new() }
+    }
+
     /// The rules that rejected nodes: the pod waits for what matters to them.
     pub fn plugins(&self) -> BTreeSet<Plugin> {
         if self.nodes == 0 {
@@ -34,11 +41,11 @@ impl Failure {
         if self.nodes == 0 {
             return "no nodes available to schedule pods".to_owned();
         }
-        let text = match self.whole() {
+        let text = self.text.get_or_init(|| match self.whole() {
             Some(why) => format!("0/{} nodes are available: {why}.", self.nodes),
             None => summary(self.nodes, self.rejections.iter().flat_map(|(_, rejection)| &rejection.reasons)),
-        };
-        if preemption.is_empty() { text } else { format!("{text} preemption: {preemption}") }
+        });
+        if preemption.is_empty() { text.clone() } else { format!("{text} preemption: {preemption}") }
     }
 
     /// The reason that has nothing to do with nodes.
@@ -71,7 +78,7 @@ mod tests {
         let taint = Reason::Taint("node.kubernetes.io/not-ready".into(), "".into());
         let node = |id, reason| (NodeId(id), Rejection::new(Plugin::NodeResourcesFit, reason, Preemption::MayHelp));
         let cpu = node(2, Reason::Insufficient("cpu".into()));
-        let failure = Failure { nodes: 3, rejections: vec![node(0, taint.clone()), node(1, taint), cpu] };
+        let failure = Failure::new(3, vec![node(0, taint.clone()), node(1, taint), cpu]);
         assert_eq!(
             failure.message("not eligible due to preemptionPolicy=Never."),
             "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {node.kubernetes.io/not-ready: }. \

@@ -8,12 +8,14 @@
 //! - [`model`]: the cluster as it is seen here, changed by events, with a journal of changes
 //! - [`plugins`]: the rules, one file each
 //! - [`queue`]: who waits, and for what ([`hints`])
-//! - [`class`]: what is known for one template of pods; [`decide`] chooses by it, [`failure`] says why not, [`preemption`] makes room
+//! - [`class`]: what is known for one template of pods, with nodes that are [`alike`] in groups; [`rank`] says how good they are, [`decide`] chooses by it,
+//!   [`failure`] says why not, [`preemption`] makes room
 //! - [`sources`] what is followed, [`run`] the task, [`bind`] and [`report`] what is written
 //!
-//! One task owns all state and decides; nothing in it waits for the API. A decision costs what changed since the last pod of the same template and one pass
-//! over numbers, not a look at every pod on every node.
+//! One task owns all state and decides; nothing in it waits for the API. A decision costs what changed since the last pod of the same template and one look at
+//! each group of nodes that are alike: it grows neither with the nodes (beyond the number of ways in which they differ) nor with the pods.
 
+pub mod alike;
 pub mod bind;
 pub mod class;
 pub mod decide;
@@ -23,6 +25,7 @@ pub mod model;
 pub mod plugins;
 pub mod preemption;
 pub mod queue;
+pub mod rank;
 pub mod report;
 pub mod run;
 pub mod sources;

@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod journal;
 pub mod namespaces;
 pub mod node;
+pub mod population;
 pub mod resources;
 pub mod template;
 pub mod terms;

@@ -1,6 +1,6 @@
 //! The one task that owns what is known and decides.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use crate::bind::{BindError, bind};
 use crate::decide::{Choice, Decider};
 use crate::failure::Failure;
 use crate::hints::{self, Event};
-use crate::model::Cluster;
 use crate::model::cluster::{NodeChange, Uid};
 use crate::model::terms::selector;
+use crate::model::{Cluster, NodeId};
 use crate::plugins::volume_binding::Step;
 use crate::preemption::{self, Budget};
 use crate::queue::{Queue, Waiting};
@@ -53,6 +53,7 @@ pub async fn run(informers: Informers) {
         decider: Decider::default(),
         queue: Queue::default(),
         assumed: HashMap::new(),
+        unseen: VecDeque::new(),
         in_flight: 0,
         recorder,
         reports,
@@ -73,8 +74,8 @@ pub async fn run(informers: Informers) {
 /// A pod that counts as being on its node before the cache shows it.
 struct Assumed {
     waiting: Waiting,
-    /// Since when it is bound.
-    bound: Option<Instant>,
+    /// It is bound, and not counted for longer than this if that is never seen.
+    until: Option<Instant>,
     claims: bool,
 }
 
@@ -86,6 +87,8 @@ struct Run {
     decider: Decider,
     queue: Queue,
     assumed: HashMap<Uid, Assumed>,
+    /// Pods that were bound, and until when that must be seen; many of them are seen long since.
+    unseen: VecDeque<(Instant, Uid)>,
     in_flight: usize,
     recorder: Recorder,
     reports: mpsc::UnboundedSender<Report>,
@@ -100,7 +103,7 @@ impl Run {
         if self.queue.is_ready() && self.in_flight < IN_FLIGHT {
             return;
         }
-        let unseen = self.assumed.values().filter_map(|assumed| assumed.bound).min().map(|bound| bound + UNSEEN);
+        let unseen = self.unseen.front().map(|(until, _)| *until);
         let next = [self.queue.next_flush(), unseen].into_iter().flatten().min();
         let sleep = async {
             match next {
@@ -117,15 +120,17 @@ impl Run {
     fn flush(&mut self) {
         let now = Instant::now();
         self.queue.flush(now);
-        let lost: Vec<Uid> = self
-            .assumed
-            .iter()
-            .filter(|(_, assumed)| assumed.bound.is_some_and(|bound| bound + UNSEEN <= now))
-            .map(|(uid, _)| uid.clone())
-            .collect();
-        for uid in lost {
-            self.assumed.remove(&uid);
-            self.cluster.remove(&uid);
+        while let Some((until, uid)) = self.unseen.front() {
+            match self.assumed.get(uid).map(|assumed| assumed.until) {
+                // Seen or gone, or bound again since then.
+                seen if seen != Some(Some(*until)) => {}
+                _ if *until > now => break,
+                _ => {
+                    self.assumed.remove(uid);
+                    self.cluster.remove(uid);
+                }
+            }
+            self.unseen.pop_front();
         }
     }
 
@@ -144,9 +149,7 @@ impl Run {
             News::Service(change) => {
                 let wanted = change.new.as_ref().and_then(|new| new.spec.as_ref()?.selector.as_ref());
                 let wanted = wanted.filter(|labels| !labels.is_empty()).map(exactly);
-                if self.cluster.replicas.set_service(change.key(), wanted) {
-                    self.cluster.epoch += 1;
-                }
+                self.cluster.replicas.set_service(change.key(), wanted);
             }
             News::ReplicaSet(change) => {
                 let wanted = change.new.as_ref().map(|new| selector(Some(&new.spec.selector)));
@@ -180,9 +183,7 @@ impl Run {
     }
 
     fn take_owner(&mut self, uid: Option<String>, selector: Option<LabelSelector>) {
-        if self.cluster.replicas.set_owner(&uid.unwrap_or_default(), selector) {
-            self.cluster.epoch += 1;
-        }
+        self.cluster.replicas.set_owner(&uid.unwrap_or_default(), selector);
     }
 
     fn wake(&mut self, event: Event<'_>) {
@@ -246,8 +247,7 @@ impl Run {
         self.queue.remove(uid);
         self.assumed.remove(uid);
         let before = self.cluster.place_of(uid).and_then(|id| self.cluster.info(id)?.pods.get(uid)).cloned();
-        self.cluster.place(pod.clone(), node);
-        let template = self.cluster.template(pod);
+        let template = self.cluster.place(pod.clone(), node);
         match before {
             None => self.wake(Event::Placed(&template)),
             Some(before) => {
@@ -292,7 +292,11 @@ impl Run {
             return;
         };
         match result {
-            Ok(()) => assumed.bound = Some(Instant::now()),
+            Ok(()) => {
+                let until = Instant::now() + UNSEEN;
+                assumed.until = Some(until);
+                self.unseen.push_back((until, uid.clone()));
+            }
             Err(error) => {
                 tracing::debug!(pod = %assumed.waiting.pod.name_any(), %error, "not bound");
                 if let Some(assumed) = self.assumed.remove(uid) {
@@ -313,7 +317,7 @@ impl Run {
                 return;
             }
             let Some(waiting) = self.queue.pop() else { return };
-            match self.decider.decide(&mut self.cluster, &waiting.pod) {
+            match self.decider.decide_for(&mut self.cluster, &waiting.template, &waiting.uid) {
                 Ok(choice) => self.assume(waiting, choice),
                 Err(failure) => self.fail(waiting, &failure),
             }
@@ -322,7 +326,7 @@ impl Run {
 
     fn assume(&mut self, waiting: Waiting, choice: Choice) {
         let uid = waiting.uid.clone();
-        self.cluster.place(waiting.pod.clone(), &choice.name);
+        self.cluster.place_as(waiting.pod.clone(), &waiting.template, &choice.name);
         for step in &choice.volumes {
             if let Step::Promise { volume, claim } = step {
                 self.cluster.volumes.promise(volume, claim);
@@ -331,7 +335,7 @@ impl Run {
         self.wake(Event::Placed(&waiting.template));
         let (client, claims, recorder) = (self.client.clone(), self.claims.clone(), self.recorder.clone());
         let (pod, sender) = (waiting.pod.clone(), self.sender.clone());
-        self.assumed.insert(uid.clone(), Assumed { waiting, bound: None, claims: !choice.volumes.is_empty() });
+        self.assumed.insert(uid.clone(), Assumed { waiting, until: None, claims: !choice.volumes.is_empty() });
         self.in_flight += 1;
         self.tasks.spawn(async move {
             let result = bind(client, claims, pod.clone(), choice.name.clone(), choice.volumes).await;
@@ -352,9 +356,7 @@ impl Run {
     fn fail(&mut self, mut waiting: Waiting, failure: &Failure) {
         let now = Instant::now();
         let kept = self.cluster.nomination(&waiting.uid);
-        let budgets = self.budgets();
-        let class = self.decider.class(&self.cluster, &waiting.template);
-        let (why, nominated) = match preemption::plan(class, &self.cluster, failure, &budgets, kept) {
+        let (why, nominated) = match self.plan(&waiting, failure, kept) {
             Ok(plan) => {
                 self.make_room(&waiting, &plan);
                 (String::new(), Some(plan.name))
@@ -376,6 +378,24 @@ impl Run {
             let _ = self.reports.send(Report::Unschedulable { pod: waiting.pod.clone(), message, nominated });
         }
         self.queue.park(waiting, failure.plugins(), now);
+    }
+
+    /// Who would have to go. That nobody helps one pod of a template holds for the next one, too, until something changes.
+    fn plan(&mut self, waiting: &Waiting, failure: &Failure, kept: Option<NodeId>) -> Result<preemption::Plan, String> {
+        let class = self.decider.class(&self.cluster, &waiting.template);
+        let now = class.moment(&self.cluster);
+        match &class.hopeless {
+            Some((then, why)) if kept.is_none() && *then == now => return Err(why.to_string()),
+            _ => {}
+        }
+        let budgets = self.budgets();
+        let class = self.decider.class(&self.cluster, &waiting.template);
+        let plan = preemption::plan(class, &self.cluster, failure, &budgets, kept);
+        class.hopeless = match &plan {
+            Err(why) if kept.is_none() => Some((now, why.as_str().into())),
+            _ => None,
+        };
+        plan
     }
 
     /// The victims are asked to go; who is less important and waits for the same node looks for another one.

@@ -1,6 +1,6 @@
 //! Nodes, what is placed on them, and everything else that decisions look at; every change is written into the journal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use super::journal::{Entry, Journal};
 use super::namespaces::{Namespaces, Replicas};
 use super::node::{Load, NodeId, NodeInfo, Nominee, Placed};
+use super::population::Populations;
 use super::resources::Requests;
 use super::template::{self, Template, TemplateId};
 use super::topology::Topology;
@@ -29,16 +30,10 @@ pub enum NodeChange {
     None,
 }
 
-/// Where the pods of a template are.
-#[derive(Debug)]
-pub struct Population {
-    pub template: Arc<Template>,
-    /// By node: those that stay, those that are being deleted.
-    pub nodes: HashMap<NodeId, [i64; 2]>,
-}
-
 pub struct Cluster {
     nodes: Vec<Option<NodeInfo>>,
+    /// How many of them exist.
+    count: usize,
     by_name: HashMap<Arc<str>, NodeId>,
     places: HashMap<Uid, NodeId>,
     nominations: HashMap<Uid, NodeId>,
@@ -46,7 +41,7 @@ pub struct Cluster {
     next_template: u64,
     /// Templates that nobody has any more are looked for at this number.
     prune_at: usize,
-    pub population: HashMap<TemplateId, Population>,
+    pub populations: Populations,
     pub topology: Topology,
     pub namespaces: Namespaces,
     pub replicas: Replicas,
@@ -64,13 +59,14 @@ impl Default for Cluster {
     fn default() -> Cluster {
         Cluster {
             nodes: Vec::new(),
+            count: 0,
             by_name: HashMap::new(),
             places: HashMap::new(),
             nominations: HashMap::new(),
             templates: HashMap::new(),
             next_template: 0,
             prune_at: 1024,
-            population: HashMap::new(),
+            populations: Populations::default(),
             topology: Topology::default(),
             namespaces: Namespaces::default(),
             replicas: Replicas::default(),
@@ -87,6 +83,11 @@ impl Cluster {
     /// How many places for nodes there are, some of them empty.
     pub fn places(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// How many nodes exist.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The nodes that exist.
@@ -166,13 +167,22 @@ impl Cluster {
             Some(old) => compare(old, &node),
         };
         let images = std::mem::take(&mut info.images);
-        info.topology = self.topology.read(node.metadata.labels.as_ref());
+        let topology = self.topology.read(node.metadata.labels.as_ref());
+        let moved = std::mem::replace(&mut info.topology, topology) != info.topology;
         info.set(node);
-        if images.len() != info.images.len() || images != info.images {
-            count_images(&mut self.images, images.keys(), info.images.keys());
+        if change == NodeChange::New {
+            self.count += 1;
+        }
+        if images != info.images {
+            for name in count_images(&mut self.images, &images, &info.images) {
+                self.journal.push(Entry::Image(name));
+            }
         }
         match change {
-            NodeChange::New | NodeChange::Properties => self.epoch += 1,
+            NodeChange::New => self.epoch += 1,
+            // Another place: counts by place are others.
+            NodeChange::Properties if moved => self.epoch += 1,
+            NodeChange::Properties => self.journal.push(Entry::Properties(id)),
             NodeChange::Allocatable => self.journal.push(Entry::Node(id)),
             NodeChange::None => {}
         }
@@ -183,9 +193,9 @@ impl Cluster {
     pub fn remove_node(&mut self, name: &str) {
         let Some(id) = self.find(name) else { return };
         if let Some(info) = self.nodes[id.index()].as_mut() {
-            count_images(&mut self.images, info.images.keys(), std::iter::empty());
-            info.node = None;
-            info.images.clear();
+            let images = std::mem::take(&mut info.images);
+            count_images(&mut self.images, &images, &HashMap::new());
+            self.count -= usize::from(info.node.take().is_some());
             info.topology = self.topology.read(None);
             self.epoch += 1;
         }
@@ -201,13 +211,22 @@ impl Cluster {
         }
     }
 
-    /// Puts a pod on a node, or takes what changed of one that is there.
-    pub fn place(&mut self, pod: Arc<Pod>, node: &str) {
+    /// Puts a pod on a node, or takes what changed of one that is there; returns its template.
+    pub fn place(&mut self, pod: Arc<Pod>, node: &str) -> Arc<Template> {
+        let uid = pod.metadata.uid.as_deref().unwrap_or("");
+        let known = self.place_of(uid).and_then(|id| self.info(id)?.pods.get(uid));
+        let same = known.filter(|known| template::is_same(&known.pod, &pod)).map(|known| known.template.clone());
+        let template = same.unwrap_or_else(|| self.template(&pod));
+        self.place_as(pod, &template, node);
+        template
+    }
+
+    /// The same for a pod whose template is known.
+    pub fn place_as(&mut self, pod: Arc<Pod>, template: &Arc<Template>, node: &str) {
         let uid: Uid = pod.metadata.uid.as_deref().unwrap_or("").into();
-        let template = self.template(&pod);
         let held = Requests::held(&pod, &template.requests);
         let leaving = pod.metadata.deletion_timestamp.is_some();
-        let placed = Placed { pod, template, held, leaving };
+        let placed = Placed { pod, template: template.clone(), held, leaving };
         let id = self.slot(node);
         if self.places.get(&uid) == Some(&id)
             && let Some(old) = self.nodes[id.index()].as_mut().and_then(|info| info.pods.get_mut(&uid))
@@ -221,7 +240,7 @@ impl Cluster {
         self.remove(&uid);
         let id = self.slot(node);
         self.clear_nomination(&uid);
-        self.count(id, &placed, 1);
+        self.count_pod(id, &placed, 1);
         if let Some(info) = self.nodes[id.index()].as_mut() {
             info.load.add(placed.requests(), &placed.template.ports);
             info.pods.insert(uid.clone(), placed);
@@ -235,25 +254,14 @@ impl Cluster {
         let info = self.nodes[id.index()].as_mut()?;
         let placed = info.pods.remove(uid)?;
         info.load.sub(placed.requests(), &placed.template.ports);
-        self.count(id, &placed, -1);
+        self.count_pod(id, &placed, -1);
         self.forget_if_empty(id);
         Some(placed)
     }
 
-    fn count(&mut self, node: NodeId, placed: &Placed, by: i64) {
+    fn count_pod(&mut self, node: NodeId, placed: &Placed, by: i64) {
         let template = &placed.template;
-        let population = self
-            .population
-            .entry(template.id)
-            .or_insert_with(|| Population { template: template.clone(), nodes: HashMap::new() });
-        let counts = population.nodes.entry(node).or_insert([0, 0]);
-        counts[usize::from(placed.leaving)] += by;
-        if *counts == [0, 0] {
-            population.nodes.remove(&node);
-            if population.nodes.is_empty() {
-                self.population.remove(&template.id);
-            }
-        }
+        self.populations.count(template, node, placed.leaving, by);
         for claim in &template.claims {
             let key = (template.namespace.clone(), claim.clone());
             let users = self.claims.entry(key.clone()).or_insert(0);
@@ -321,20 +329,25 @@ fn compare(old: &Node, new: &Node) -> NodeChange {
     }
 }
 
-fn count_images<'a>(
+/// Counts the images of a node that changed; returns those whose count did.
+fn count_images(
     counts: &mut HashMap<String, usize>,
-    old: impl Iterator<Item = &'a String>,
-    new: impl Iterator<Item = &'a String>,
-) {
-    for image in new {
+    old: &HashMap<String, i64>,
+    new: &HashMap<String, i64>,
+) -> Vec<Arc<str>> {
+    let mut changed: HashSet<&String> = HashSet::new();
+    for image in new.keys().filter(|image| !old.contains_key(*image)) {
         *counts.entry(image.clone()).or_insert(0) += 1;
+        changed.insert(image);
     }
-    for image in old {
+    for image in old.keys().filter(|image| !new.contains_key(*image)) {
         if let Some(count) = counts.get_mut(image) {
             *count -= 1;
             if *count == 0 {
                 counts.remove(image);
             }
         }
+        changed.insert(image);
     }
+    changed.into_iter().map(|image| image.as_str().into()).collect()
 }

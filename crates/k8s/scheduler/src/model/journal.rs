@@ -7,13 +7,17 @@ use super::node::NodeId;
 use super::template::Template;
 
 /// Who is further behind than this starts anew.
-const KEPT: usize = 16 * 1024;
+const KEPT: usize = 64 * 1024;
 
 /// One change.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    /// Something about the node itself.
+    /// What a node offers, or who it is kept for.
     Node(NodeId),
+    /// Taints, images, labels (those that pods are not spread or gathered by), whether pods may be sent there.
+    Properties(NodeId),
+    /// An image is on more nodes, or on fewer.
+    Image(Arc<str>),
     /// So many pods of a template more (or less) on a node.
     Pods { node: NodeId, template: Arc<Template>, by: i64, leaving: bool },
 }

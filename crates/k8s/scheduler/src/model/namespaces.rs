@@ -28,35 +28,42 @@ impl Namespaces {
 /// By what the replicas of a service or a controller are told.
 #[derive(Debug, Default)]
 pub struct Replicas {
-    /// By namespace and name.
-    services: HashMap<(String, String), LabelSelector>,
+    /// By namespace, then name.
+    services: HashMap<String, BTreeMap<String, LabelSelector>>,
     /// Replica sets, stateful sets and replication controllers by uid.
     owners: HashMap<String, LabelSelector>,
+    epoch: u64,
 }
 
 impl Replicas {
-    pub fn set_service(&mut self, key: (String, String), selector: Option<LabelSelector>) -> bool {
-        match selector {
-            Some(selector) => self.services.insert(key, selector.clone()) != Some(selector),
-            None => self.services.remove(&key).is_some(),
-        }
+    /// Changes with every selector.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
-    pub fn set_owner(&mut self, uid: &str, selector: Option<LabelSelector>) -> bool {
-        match selector {
+    pub fn set_service(&mut self, (namespace, name): (String, String), selector: Option<LabelSelector>) {
+        let services = self.services.entry(namespace).or_default();
+        let changed = match selector {
+            Some(selector) => services.insert(name, selector.clone()) != Some(selector),
+            None => services.remove(&name).is_some(),
+        };
+        self.epoch += u64::from(changed);
+    }
+
+    pub fn set_owner(&mut self, uid: &str, selector: Option<LabelSelector>) {
+        let changed = match selector {
             Some(selector) => self.owners.insert(uid.to_owned(), selector.clone()) != Some(selector),
             None => self.owners.remove(uid).is_some(),
-        }
+        };
+        self.epoch += u64::from(changed);
     }
 
     /// What all replicas of a pod's services and owner have in common; nothing where it has neither.
     pub fn of(&self, namespace: &str, labels: &BTreeMap<String, String>, owner: Option<&str>) -> Option<LabelSelector> {
-        let mut services: Vec<_> =
-            self.services.iter().filter(|(key, selector)| key.0 == namespace && selector.matches(labels)).collect();
-        services.sort_by_key(|(key, _)| *key);
+        let services = self.services.get(namespace).into_iter().flat_map(BTreeMap::values);
         let owner = owner.and_then(|uid| self.owners.get(uid));
         let mut all = Vec::new();
-        for selector in services.into_iter().map(|(_, selector)| selector).chain(owner) {
+        for selector in services.filter(|selector| selector.matches(labels)).chain(owner) {
             if let LabelSelector::All(requirements) = selector {
                 all.extend(requirements.iter().cloned());
             }

@@ -1,6 +1,6 @@
 //! What matters of a pod to the scheduler. Pods that do not differ in it share one template, and so all that is found out about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Affinity, Container, Pod, PodSpec, Toleration, TopologySpreadConstraint};
@@ -70,6 +70,21 @@ impl Template {
     /// Whether the pod says itself how it is to be spread.
     pub fn says_spread(&self) -> bool {
         self.spec.topology_spread_constraints.as_ref().is_some_and(|constraints| !constraints.is_empty())
+    }
+
+    /// Whether it says something about other pods that counts when those are scheduled, too.
+    pub fn has_terms(&self) -> bool {
+        !(self.near.is_empty() && self.away.is_empty() && self.likes.is_empty())
+    }
+
+    /// The namespaces that its terms are about; nothing where that depends on their labels.
+    pub fn asked_namespaces(&self) -> Option<BTreeSet<&str>> {
+        let terms = self.near.iter().chain(&self.away).chain(self.likes.iter().map(|(_, term)| term));
+        let mut all = BTreeSet::new();
+        for term in terms {
+            all.extend(term.namespaces()?.iter().map(String::as_str));
+        }
+        Some(all)
     }
 
     /// Whether it preempts others.
@@ -221,6 +236,28 @@ impl<'a> Part<'a> {
                 .collect(),
         }
     }
+}
+
+/// Whether a pod that changed certainly has the template it had; compares what [`key`] would write.
+pub fn is_same(old: &Pod, new: &Pod) -> bool {
+    let (meta, spec) = ((&old.metadata, &new.metadata), old.spec.as_ref().zip(new.spec.as_ref()));
+    let Some((old, new)) = spec else { return false };
+    meta.0.namespace == meta.1.namespace
+        && meta.0.name == meta.1.name
+        && meta.0.labels == meta.1.labels
+        && meta.0.owner_references == meta.1.owner_references
+        && old.containers == new.containers
+        && old.init_containers == new.init_containers
+        && old.node_selector == new.node_selector
+        && old.affinity == new.affinity
+        && old.tolerations == new.tolerations
+        && old.topology_spread_constraints == new.topology_spread_constraints
+        && old.priority == new.priority
+        && old.preemption_policy == new.preemption_policy
+        && old.overhead == new.overhead
+        && old.resources == new.resources
+        && old.volumes == new.volumes
+        && old.resource_claims == new.resource_claims
 }
 
 /// A text that is the same for pods that share a template. A node that was given afterwards is no part of it.

@@ -61,6 +61,11 @@ impl Term {
         Term { selector: own, namespaces, namespace_selector, key: topology.key(&term.topology_key).0 }
     }
 
+    /// The namespaces that it is about; nothing where that depends on their labels.
+    pub fn namespaces(&self) -> Option<&[String]> {
+        self.namespace_selector.is_none().then_some(&self.namespaces)
+    }
+
     /// Whether it is about pods with these labels in this namespace.
     pub fn selects(&self, namespace: &str, labels: &BTreeMap<String, String>, namespaces: &Namespaces) -> bool {
         let here = self.namespaces.iter().any(|name| name == namespace)
@@ -79,7 +84,7 @@ pub enum Nodes {
 }
 
 /// How pods are to be spread over the values of a label.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spread {
     pub selector: LabelSelector,
     pub key: KeyId,

@@ -54,6 +54,22 @@ impl State {
         }
     }
 
+    /// Labels whose values make a difference.
+    pub fn keys(&self, template: &Template) -> impl Iterator<Item = KeyId> {
+        let own = template.near.iter().chain(&template.away).map(|term| term.key);
+        let own: Vec<KeyId> = own.chain(template.likes.iter().map(|(_, term)| term.key)).collect();
+        own.into_iter().chain(self.keeps_away.keys().copied()).chain(self.likes.keys().copied())
+    }
+
+    /// Appends what is counted at a place.
+    pub fn sign(&self, template: &Template, key: KeyId, value: u32, sign: &mut Vec<i64>) {
+        let counts = self.near.iter().zip(&template.near).chain(self.away.iter().zip(&template.away));
+        let somebody = |counts: &Counts| i64::from(counts.get(value) > 0);
+        sign.extend(counts.filter(|(_, term)| term.key == key).map(|(counts, _)| somebody(counts)));
+        sign.push(self.keeps_away.get(&key).map_or(0, somebody));
+        sign.push(self.likes.get(&key).map_or(0, |counts| counts.get(value)));
+    }
+
     pub fn filter(&self, template: &Template, itself: &Relation, node: &NodeInfo) -> Option<Rejection> {
         let reject = |reason, preemption| Some(Rejection::new(Plugin::InterPodAffinity, reason, preemption));
         if !self.is_near(template, itself, node) {

@@ -41,6 +41,11 @@ impl Relation {
         }
     }
 
+    /// Labels whose values begin to make a difference by such a pod.
+    pub fn keys(&self) -> impl Iterator<Item = KeyId> {
+        self.keeps_away.iter().copied().chain(self.likes.iter().map(|(key, _)| *key))
+    }
+
     /// Whether it means nothing at all.
     pub fn is_none(&self) -> bool {
         !self.near

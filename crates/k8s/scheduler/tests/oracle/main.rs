@@ -7,8 +7,10 @@ mod world;
 
 use std::sync::Arc;
 
+use k8s_scheduler::model::terms::selector;
 use k8s_scheduler::preemption;
 use k8s_scheduler::{Cluster, Decider};
+use serde_json::{from_value, json};
 use world::{Random, World};
 
 /// What the scheduler says: the names of the nodes that can be had with their scores, sorted.
@@ -75,6 +77,9 @@ fn change(random: &mut Random, world: &mut World, cluster: &mut Cluster, step: u
         cluster.set_node(Arc::new(node.object()));
         world.nodes[at] = node;
     }
+    if random.one_in(3) {
+        change_in_part(random, world, cluster);
+    }
     if random.one_in(20) {
         let node = world::Node::random(random, 100 + step);
         cluster.set_node(Arc::new(node.object()));
@@ -94,6 +99,23 @@ fn change(random: &mut Random, world: &mut World, cluster: &mut Cluster, step: u
     }
 }
 
+/// Only one side of a node changes, as it does when it is cordoned, has pulled an image, or offers less.
+fn change_in_part(random: &mut Random, world: &mut World, cluster: &mut Cluster) {
+    let other = world::Node::random(random, 0);
+    let at = random.below(world.nodes.len());
+    let node = &mut world.nodes[at];
+    match random.below(5) {
+        0 => node.taints = other.taints,
+        1 => node.cordoned = !node.cordoned,
+        2 => node.images = other.images,
+        3 => (node.cpu, node.memory, node.pods, node.gpus) = (other.cpu, other.memory, other.pods, other.gpus),
+        _ => {
+            node.labels.insert("rack".to_owned(), other.cpu.to_string());
+        }
+    }
+    cluster.set_node(Arc::new(node.object()));
+}
+
 #[test]
 fn every_decision_is_that_of_a_naive_scheduler() {
     for seed in 1..=400 {
@@ -106,6 +128,74 @@ fn every_decision_is_that_of_a_naive_scheduler() {
 fn every_decision_is_that_of_a_naive_scheduler_in_very_many_clusters() {
     for seed in 10_000..60_000 {
         live(seed);
+    }
+}
+
+/// Everything that the naive scheduler does not know: services whose pods are spread, rooms that are kept, labels of namespaces.
+fn change_around(random: &mut Random, cluster: &mut Cluster, kinds: &[world::Pod]) {
+    let namespace = if random.one_in(2) { "x" } else { "y" };
+    if random.one_in(4) {
+        let pod = random.pick(kinds);
+        let wanted = from_value(json!({"matchLabels": {"app": pod.app}})).unwrap();
+        let wanted = (!random.one_in(3)).then(|| selector(Some(&wanted)));
+        cluster.replicas.set_service((pod.namespace.clone(), "service".to_owned()), wanted);
+    }
+    if random.one_in(5) {
+        let mut pod = random.pick(kinds).clone();
+        pod.name = format!("nominee-{}", random.below(3));
+        let template = cluster.template(&pod.object());
+        match random.one_in(2) {
+            true => cluster.nominate(&pod.name, &template, &format!("node-{}", random.below(6))),
+            false => drop(cluster.clear_nomination(&pod.name)),
+        }
+    }
+    if random.one_in(10) {
+        let team = if random.one_in(2) { "red" } else { "blue" };
+        let labels = world::Labels::from([("team".to_owned(), team.to_owned())]);
+        if cluster.namespaces.set(namespace, Some(labels)) {
+            cluster.epoch += 1;
+        }
+    }
+}
+
+/// One life in which results that are kept are compared with those found out anew.
+fn keep(seed: u64) {
+    let mut random = Random::new(seed);
+    let mut world = World::random(&mut random);
+    let (mut cluster, mut decider) = (Cluster::default(), Decider::default());
+    for (name, labels) in &world.namespaces {
+        cluster.namespaces.set(name, Some(labels.clone()));
+    }
+    for node in &world.nodes {
+        cluster.set_node(Arc::new(node.object()));
+    }
+    let mut kinds: Vec<world::Pod> = (0..6).map(|_| world::Pod::random(&mut random)).collect();
+    // Some say nothing about how they are spread: their services do.
+    kinds.iter_mut().take(3).for_each(|pod| pod.spreads.clear());
+    for step in 0..40 {
+        let mut pod = random.pick(&kinds).clone();
+        pod.name = format!("pod-{step}");
+        let template = cluster.template(&pod.object());
+        let kept = decider.class(&cluster, &template);
+        let kept = (kept.scores(&cluster), kept.rejections(&cluster), kept.best(&cluster));
+        let mut fresh = Decider::default();
+        let fresh = fresh.class(&cluster, &template);
+        let fresh = (fresh.scores(&cluster), fresh.rejections(&cluster), fresh.best(&cluster));
+        assert_eq!(kept, fresh, "seed {seed}, step {step}: {pod:#?}\n{world:#?}");
+        if let Ok(choice) = decider.decide(&mut cluster, &pod.object()) {
+            assert_eq!(Some(choice.node), fresh.2, "seed {seed}, step {step}");
+            cluster.place(Arc::new(pod.object()), &choice.name);
+            world.placed.push((pod, choice.name.to_string()));
+        }
+        change(&mut random, &mut world, &mut cluster, step);
+        change_around(&mut random, &mut cluster, &kinds);
+    }
+}
+
+#[test]
+fn what_is_kept_is_what_would_be_found_out_anew() {
+    for seed in 1..=300 {
+        keep(seed);
     }
 }
 

@@ -46,11 +46,13 @@ impl World {
     pub fn random(random: &mut Random) -> World {
         let count = 3 + random.below(6);
         let team = |name: &str, team: &str| (name.to_owned(), Labels::from([("team".to_owned(), team.to_owned())]));
-        World {
-            nodes: (0..count).map(|at| Node::random(random, at)).collect(),
-            placed: Vec::new(),
-            namespaces: vec![team("x", "red"), team("y", "blue")],
-        }
+        // Every other world has many nodes of few kinds, as clusters do.
+        let kinds: Vec<Node> = (0..2).map(|at| Node::random(random, at)).collect();
+        let nodes = match random.one_in(2) {
+            true => (0..2 * count).map(|at| random.pick(&kinds).clone().renamed(at)).collect(),
+            false => (0..count).map(|at| Node::random(random, at)).collect(),
+        };
+        World { nodes, placed: Vec::new(), namespaces: vec![team("x", "red"), team("y", "blue")] }
     }
 }
 
@@ -96,6 +98,12 @@ impl Node {
             cordoned: random.one_in(12),
             images: images.into_iter().map(|name| (name, megabytes(100 + random.below(900)))).collect(),
         }
+    }
+
+    fn renamed(mut self, at: usize) -> Node {
+        self.name = format!("node-{at}");
+        self.labels.insert("kubernetes.io/hostname".to_owned(), self.name.clone());
+        self
     }
 
     pub fn object(&self) -> v1::Node {
