@@ -10,6 +10,7 @@ pub mod schedule;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -21,6 +22,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_types::selector::LabelSelector;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::{Client, Resource};
+use tokio::time::Instant;
 
 use crate::owned::{self, Owned, name, namespace, uid};
 use crate::pods;
@@ -29,6 +31,8 @@ use schedule::Schedule;
 
 const COMPONENT: &str = "cronjob-controller";
 const WORKERS: usize = 4;
+/// The clock is looked at this often: it may be set while somebody waits for a time, and timers do not notice.
+const STEP: Duration = Duration::from_secs(30);
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
 struct Controller {
@@ -37,8 +41,8 @@ struct Controller {
     crons: Informer<CronJob>,
     jobs: Owned<Job>,
     queue: Queue<Key>,
-    /// For when each is queued already.
-    due: Mutex<HashMap<Key, Timestamp>>,
+    /// When each is looked at again by itself.
+    timers: Mutex<HashMap<Key, Instant>>,
 }
 
 /// Runs until dropped.
@@ -50,7 +54,7 @@ pub async fn run(informers: Informers) {
         crons: informers.get(),
         jobs: Owned::new(informers.get()),
         queue: Queue::default(),
-        due: Mutex::default(),
+        timers: Mutex::default(),
     };
     let queue = controller.queue.clone();
     let _crons = controller.crons.on(move |change| queue.add(change.key()));
@@ -69,10 +73,16 @@ pub fn zone(wanted: Option<&str>) -> Option<TimeZone> {
     TimeZone::tzif(name, data).ok()
 }
 
+/// How long to wait for a time before the clock is looked at again.
+fn pause(next: Timestamp, now: Timestamp) -> Duration {
+    let wait: Duration = next.duration_since(now).try_into().unwrap_or_default();
+    (wait + Duration::from_millis(10)).min(STEP)
+}
+
 impl Controller {
     async fn sync(&self, key: Key) -> kube::Result<()> {
         let Some(cron) = self.crons.get(&key.0, &key.1) else {
-            self.due.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            self.timers.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
             return Ok(());
         };
         let jobs = self.jobs.of(uid(&cron.metadata));
@@ -115,13 +125,17 @@ impl Controller {
         }
     }
 
-    /// Comes back when the next job is due.
+    /// Comes back when the next job is due, or to look at the clock again.
     fn wake(&self, cron: &CronJob, plan: &Plan, now: Timestamp) {
         let Some(next) = plan.next else { return };
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        if due.insert(key(&cron.metadata), next) != Some(next) {
-            let wait: std::time::Duration = next.duration_since(now).try_into().unwrap_or_default();
-            self.queue.add_after(key(&cron.metadata), wait + std::time::Duration::from_millis(10));
+        let mut timers = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = pause(next, now);
+        let until = Instant::now() + pause;
+        // A timer that ends before then will come back here.
+        let kept = timers.get(&key(&cron.metadata)).filter(|end| **end > Instant::now() && **end <= until);
+        if kept.is_none() {
+            timers.insert(key(&cron.metadata), until);
+            self.queue.add_after(key(&cron.metadata), pause);
         }
     }
 
@@ -245,5 +259,19 @@ fn compose(cron: &CronJob, time: Timestamp, zone: &TimeZone) -> Job {
         },
         spec: template.spec.clone(),
         status: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_looked_at_again_before_the_time_comes() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-03-01T10:00:00Z");
+        assert_eq!(pause(at("2026-03-02T10:00:00Z"), now), STEP);
+        assert_eq!(pause(at("2026-03-01T10:00:05Z"), now), Duration::from_millis(5010));
+        assert_eq!(pause(at("2026-03-01T09:00:00Z"), now), Duration::from_millis(10), "the clock was set forward");
     }
 }
