@@ -139,7 +139,9 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn two_servers_share_an_etcd_and_one_may_die() {
     let host = Sandbox::new();
-    host.shell("ip link add cluster type bridge && ip address add 192.0.2.1/24 dev cluster && ip link set cluster up")
+    // With an address of its own: otherwise it has that of one of its ports, and another one when that port goes. Whoever remembers the old one
+    // talks to nobody for half a minute.
+    host.shell("ip link add cluster address 02:00:00:00:00:01 type bridge && ip address add 192.0.2.1/24 dev cluster && ip link set cluster up")
         .ok();
     let mut etcd_process = etcd(&host);
     let mut one = Server::start(&host, "one", 6443);

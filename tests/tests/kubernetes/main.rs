@@ -4,6 +4,7 @@ mod apply;
 mod chaos;
 mod clients;
 mod datastore;
+mod faults;
 mod helm;
 mod jobs;
 mod kubectl;

@@ -111,8 +111,11 @@ impl ApiServer {
         let (registry, config) = (self.inner.registry.clone(), self.inner.config.clone());
         if registry.store().shared() {
             self.tasks().spawn(bootstrap::servers::run(registry, config, address.port()));
-        } else if let Err(error) = bootstrap::advertise(&registry, &config, address.port()).await {
-            tracing::error!(%error, "the kubernetes service does not lead here");
+        } else {
+            if let Err(error) = bootstrap::advertise(&registry, &config, address.port()).await {
+                tracing::error!(%error, "the kubernetes service does not lead here");
+            }
+            self.tasks().spawn(bootstrap::follow(registry, config, address.port()));
         }
         let tls = TlsAcceptor::from(self.inner.pki.server_config()?);
         listen(self.clone(), listener, tls, self.inner.ending.subscribe()).await;

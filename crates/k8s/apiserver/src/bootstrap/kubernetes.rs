@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use k8s_types::object;
 use k8s_types::status::ApiError;
@@ -13,6 +14,8 @@ use crate::Config;
 use crate::pki;
 use crate::registry::Registry;
 
+/// How often the machine's address is looked at.
+const LOOK: Duration = Duration::from_secs(10);
 const NAME: &str = "kubernetes";
 const NAMESPACE: &str = "default";
 
@@ -26,12 +29,48 @@ pub async fn advertise(registry: &Registry, config: &Config, port: u16) -> Resul
     lead_to(registry, config, port, &[SocketAddr::new(address, port)]).await
 }
 
-/// The address of this machine by which the service leads here.
+/// Keeps the service leading here when the machine's address changes. Runs until dropped.
+pub async fn follow(registry: Registry, config: Config, port: u16) {
+    let mut known = address(&config);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = address_after(&config, known);
+        // A link that is down for a moment takes nothing away.
+        if now.is_none() || now == known {
+            continue;
+        }
+        tracing::info!(?known, ?now, "the kubernetes service leads to another address");
+        let servers: Vec<SocketAddr> = now.iter().map(|address| SocketAddr::new(*address, port)).collect();
+        match lead_to(&registry, &config, port, &servers).await {
+            Ok(()) => known = now,
+            Err(error) => tracing::debug!(%error, "the kubernetes service does not lead there yet"),
+        }
+    }
+}
+
+/// The address of this machine by which the service leads here: the one that it speaks to others with.
 pub fn address(config: &Config) -> Option<IpAddr> {
-    let service = cluster_address(config)?;
+    address_after(config, None)
+}
+
+/// The same where there was one before, which stays as long as it is there and nothing says which other is better.
+pub fn address_after(config: &Config, before: Option<IpAddr>) -> Option<IpAddr> {
+    let v4 = cluster_address(config)?.is_ipv4();
     // the node has addresses of services, too, on a link for them; those are the same on every node
     let is_service = |address: &IpAddr| config.service_cidrs.iter().any(|cidr| pki::is_in(cidr, *address));
-    pki::host_addresses().into_iter().find(|address| address.is_ipv4() == service.is_ipv4() && !is_service(address))
+    let mut all = pki::host_addresses();
+    all.retain(|address| address.is_ipv4() == v4 && !is_service(address));
+    let chosen = |address: &IpAddr| all.contains(address);
+    outward(v4).filter(chosen).or(before.filter(chosen)).or(all.first().copied())
+}
+
+/// The address that packets to the world would have; none without a way there. Nothing is sent.
+fn outward(v4: bool) -> Option<IpAddr> {
+    // Addresses of documentation: nobody's.
+    let (any, world) = if v4 { ("0.0.0.0:0", "192.0.2.1:9") } else { ("[::]:0", "[2001:db8::1]:9") };
+    let socket = std::net::UdpSocket::bind(any).ok()?;
+    socket.connect(world).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 fn cluster_address(config: &Config) -> Option<IpAddr> {

@@ -23,7 +23,7 @@ use crate::registry::Registry;
 use crate::{Config, OpenError};
 use ensure::{Place, ensure, keep, own_field};
 
-pub use kubernetes::advertise;
+pub use kubernetes::{advertise, follow};
 pub use roles::of_nodes as node_rules;
 
 /// Writes in flight together; the store collects them into few syncs.

@@ -18,9 +18,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps this server's record, and the `kubernetes` service leading to all who have one. Runs until dropped.
 pub async fn run(registry: Registry, config: Config, port: u16) {
-    let own = kubernetes::address(&config).map(|address| SocketAddr::new(address, port));
+    let mut own = None;
     loop {
-        if let Err(error) = follow(&registry, &config, port, own).await {
+        if let Err(error) = follow(&registry, &config, port, &mut own).await {
             tracing::debug!(%error, "the servers of the datastore cannot be followed; again");
         }
         tokio::time::sleep(RETRY).await;
@@ -36,8 +36,8 @@ pub async fn leave(registry: &Registry, config: &Config, port: u16) {
     }
 }
 
-async fn follow(registry: &Registry, config: &Config, port: u16, own: Option<SocketAddr>) -> Result<(), ApiError> {
-    renew(registry, own).await?;
+async fn follow(registry: &Registry, config: &Config, port: u16, own: &mut Option<SocketAddr>) -> Result<(), ApiError> {
+    renew(registry, config, port, own).await?;
     let options = ListOptions { at: At::Latest, ..ListOptions::default() };
     let listing = registry.store().list(PREFIX, options).await.map_err(registry::read_error)?;
     let mut changes = registry.store().watch(PREFIX, listing.revision).map_err(registry::read_error)?;
@@ -54,7 +54,7 @@ async fn follow(registry: &Registry, config: &Config, port: u16, own: Option<Soc
         loop {
             tokio::select! {
                 () = &mut renewal => {
-                    renew(registry, own).await?;
+                    renew(registry, config, port, own).await?;
                     break;
                 }
                 came_or_went = next(&mut changes) => {
@@ -73,10 +73,15 @@ async fn next(changes: &mut Watcher) -> Result<bool, ApiError> {
     Ok(event.value.is_none() || event.previous.is_none())
 }
 
-async fn renew(registry: &Registry, own: Option<SocketAddr>) -> Result<(), ApiError> {
-    let Some(own) = own else { return Ok(()) };
-    let write = Write::put(key(own), Expect::Any, Vec::new()).expiring(LIVES);
-    registry.store().write(write).await.map(drop).map_err(|error| ApiError::internal(format_args!("{error}")))
+/// Renews the record of this server, at the address that it has now.
+async fn renew(registry: &Registry, config: &Config, port: u16, own: &mut Option<SocketAddr>) -> Result<(), ApiError> {
+    let before = *own;
+    let found = kubernetes::address_after(config, before.map(|own| own.ip()));
+    *own = found.map(|address| SocketAddr::new(address, port)).or(before);
+    let Some(now) = *own else { return Ok(()) };
+    let mut writes = vec![Write::put(key(now), Expect::Any, Vec::new()).expiring(LIVES)];
+    writes.extend(before.filter(|before| *before != now).map(|before| Write::delete(key(before), Expect::Any)));
+    registry.store().commit(writes).await.map(drop).map_err(|error| ApiError::internal(format_args!("{error}")))
 }
 
 fn key(server: SocketAddr) -> String {

@@ -32,7 +32,7 @@ mod token_key;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -51,6 +51,8 @@ use leaf::{Leaf, Purpose, Wanted};
 
 /// How often files are looked after while running. Handshakes look after the serving certificate themselves.
 const INTERVAL: Duration = Duration::from_secs(600);
+/// How often the machine's addresses are looked at.
+const ADDRESSES: Duration = Duration::from_secs(10);
 
 /// Tells the time; tests move it.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -250,10 +252,18 @@ impl Pki {
         Ok(())
     }
 
-    /// Looks after everything until dropped. A renewal that fails is told and tried again.
+    /// Looks after everything until dropped. A renewal that fails is told and tried again. An address that the machine has got is soon in the certificate.
     pub async fn run(self) {
+        let (mut known, mut looked) = (host::addresses(), Instant::now());
         loop {
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(ADDRESSES).await;
+            let addresses = host::addresses();
+            let all_known = addresses.iter().all(|address| known.contains(address));
+            known = addresses;
+            if all_known && looked.elapsed() < INTERVAL {
+                continue;
+            }
+            looked = Instant::now();
             let pki = self.clone();
             if let Ok(Err(error)) = tokio::task::spawn_blocking(move || pki.renew()).await {
                 tracing::error!(%error, "certificates cannot be renewed");
