@@ -61,6 +61,13 @@ pub fn key(meta: &ObjectMeta) -> Key {
     (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
+/// An object as it is cached: without `metadata.managedFields`, which take more room than all the rest. Who writes the object back changes nothing about
+/// them: the server keeps what it has where nothing is said.
+fn kept<K: Object>(mut object: K) -> Arc<K> {
+    object.meta_mut().managed_fields = None;
+    Arc::new(object)
+}
+
 /// A cache that follows one kind; a cheap handle. Following ends with the last handle.
 pub struct Informer<K> {
     inner: Arc<Inner<K>>,
@@ -120,14 +127,14 @@ impl<K: Object> Informer<K> {
             match event {
                 Event::Init => listed = Some(BTreeMap::new()),
                 Event::InitApply(object) => {
-                    listed.get_or_insert_default().insert(key(object.meta()), Arc::new(object));
+                    listed.get_or_insert_default().insert(key(object.meta()), kept(object));
                 }
                 Event::InitDone => {
                     inner.replace(listed.take().unwrap_or_default());
                     inner.synced.send_replace(true);
                 }
-                Event::Apply(object) => inner.apply(Arc::new(object)),
-                Event::Delete(object) => inner.delete(&key(object.meta()), Some(Arc::new(object))),
+                Event::Apply(object) => inner.apply(kept(object)),
+                Event::Delete(object) => inner.delete(&key(object.meta()), Some(kept(object))),
             }
         }));
         *lock(&inner.task) = Some(task.abort_handle());
