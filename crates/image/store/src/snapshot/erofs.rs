@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,6 +27,12 @@ use crate::{
 
 const INDEX: &str = "index.erofs";
 
+/// Whether a layer of the store (`layers/<algorithm>/<hex>`) has an index.
+fn are_in_use(root: &Path) -> bool {
+    let list = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    list(&root.join("layers")).any(|algorithm| list(&algorithm).any(|layer| layer.join(INDEX).exists()))
+}
+
 /// The snapshotter of EROFS indexes. `mounts` holds the one mount of every layer that was needed so far.
 pub(super) struct Indexes {
     empty: PathBuf,
@@ -43,7 +49,13 @@ impl Indexes {
         fs::create_dir_all(&folder).at("create", &folder)?;
         let probed = indexes.probe_in(&folder);
         super::remove_tree(&folder)?;
-        probed.map(|()| indexes)
+        match probed {
+            // A full disk says nothing about the kernel; layers that have indexes do.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull && are_in_use(root) => {
+                Ok(indexes)
+            }
+            probed => probed.map(|()| indexes),
+        }
     }
 
     fn probe_in(&self, folder: &Path) -> Result<()> {

@@ -86,7 +86,10 @@ impl Leaf {
     fn issue(folder: &Path, wanted: &Wanted, authority: &Authority, key: KeyPair, now: i64) -> Result<Leaf, PkiError> {
         let certificate = authority.issue(&wanted.request(), &key, now)?;
         let pem = certificate.pem();
-        files::write(&certificate_path(folder, wanted), pem.as_bytes(), Access::Public)?;
+        // Without its file it serves as well (the disk may be full); the next start issues another one.
+        if let Err(error) = files::write(&certificate_path(folder, wanted), pem.as_bytes(), Access::Public) {
+            tracing::warn!(%error, "a certificate is kept in memory only");
+        }
         let certificate: CertificateDer<'static> = certificate.into();
         let validity =
             X509Certificate::from_der(&certificate).map_or(Validity::NEVER, |(_, parsed)| Validity::of(&parsed));
