@@ -135,18 +135,36 @@ impl Engine {
         Ok(id)
     }
 
-    /// `None` when detached.
+    /// `None` when detached. To whoever is attached a command that cannot be started says so in its output, as Docker has it.
     pub async fn exec_start(&self, exec: &str, start: ExecStart) -> Result<Option<Attachment>> {
+        let detach = start.detach;
+        match self.exec_begin(exec, start).await {
+            Err(NotBegun::Refused(error)) => Err(error),
+            Err(NotBegun::Failed(error, tty)) if !detach => Ok(Some(failure(&error, tty).await)),
+            Err(NotBegun::Failed(error, _)) => Err(error),
+            Ok(attachment) => Ok(attachment),
+        }
+    }
+
+    /// As [`Engine::exec_start`], but a command that cannot be started is an error.
+    pub async fn exec_run(&self, exec: &str, start: ExecStart) -> Result<Option<Attachment>> {
+        match self.exec_begin(exec, start).await {
+            Err(NotBegun::Refused(error) | NotBegun::Failed(error, _)) => Err(error),
+            Ok(attachment) => Ok(attachment),
+        }
+    }
+
+    async fn exec_begin(&self, exec: &str, start: ExecStart) -> std::result::Result<Option<Attachment>, NotBegun> {
         let entry = self.find_exec(exec)?;
         let (id, container, spec) = {
             let exec = entry.exec();
             match exec.state {
                 ExecState::Created => {}
                 ExecState::Running { .. } => {
-                    return Err(Error::conflict(format!("exec command {} is already running", exec.id)));
+                    return Err(Error::conflict(format!("exec command {} is already running", exec.id)).into());
                 }
                 ExecState::Exited { .. } => {
-                    return Err(Error::conflict(format!("exec command {} has already run", exec.id)));
+                    return Err(Error::conflict(format!("exec command {} has already run", exec.id)).into());
                 }
             }
             (exec.id.clone(), exec.container.clone(), exec.spec.clone())
@@ -171,7 +189,7 @@ impl Engine {
                 let code = error.exit_code().unwrap_or(126);
                 entry.exec().state = ExecState::Exited { pid: 0, code };
                 entry.end(code);
-                return if start.detach { Err(error) } else { Ok(Some(failure(&error, spec.tty).await)) };
+                return Err(NotBegun::Failed(error, spec.tty));
             }
         };
         {
@@ -305,6 +323,20 @@ impl Engine {
 }
 
 /// Docker tells who is attached on the connection itself why the process did not start.
+/// Why a command does not run.
+enum NotBegun {
+    /// It was not tried.
+    Refused(Error),
+    /// It cannot be started; whether it was to have a terminal.
+    Failed(Error, bool),
+}
+
+impl From<Error> for NotBegun {
+    fn from(error: Error) -> NotBegun {
+        NotBegun::Refused(error)
+    }
+}
+
 async fn failure(error: &Error, tty: bool) -> Attachment {
     let (send, output) = mpsc::channel(1);
     let text = format!("{}\r\n", error.message());

@@ -330,6 +330,10 @@ pub trait Sandboxes: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
     fn run(&self, spec: SandboxSpec) -> Future<'_, Sandbox>;
+    /// Changes the limits of the pod as a whole; its containers keep their own.
+    fn update<'a>(&'a self, _id: &'a str, _resources: Resources) -> Future<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Ends its containers and gives its network back; nothing happens where that was done.
     fn stop<'a>(&'a self, id: &'a str) -> Future<'a, ()>;
     /// Of a stopped one, with its containers; nothing happens where there is none.

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use crate::owner::{OfSandbox, text};
 use crate::pods::{Pods, error, invalid};
 use crate::runtime::{
-    Changed, Connection, Future, HostPort, Result, Sandbox, SandboxSpec, Sandboxes, Scope, Traffic, Usage,
+    Changed, Connection, Future, HostPort, Resources, Result, Sandbox, SandboxSpec, Sandboxes, Scope, Traffic, Usage,
 };
 use crate::usage;
 
@@ -66,6 +66,10 @@ impl Sandboxes for Pods {
             let stream = self.engine.sandbox_connect(id, port).await.map_err(error)?;
             Ok(Box::new(stream) as Box<dyn Connection>)
         })
+    }
+
+    fn update<'a>(&'a self, id: &'a str, resources: Resources) -> Future<'a, ()> {
+        Box::pin(async move { self.engine.update_sandbox(id, usage::limits(&resources)).await.map_err(error) })
     }
 
     fn usage<'a>(&'a self, id: &'a str) -> Future<'a, (Usage, Vec<Traffic>)> {

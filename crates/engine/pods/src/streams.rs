@@ -121,7 +121,11 @@ impl Streams for Pods {
 async fn begin(engine: &Engine, container: &str, spec: ExecSpec) -> Result<(String, Attachment)> {
     let start = ExecStart { detach: false, tty: spec.tty, console_size: None };
     let process = engine.exec_create(container, spec).await.map_err(error)?;
-    let attachment = engine.exec_start(&process, start).await.map_err(error)?;
+    let attachment = engine.exec_run(&process, start).await.map_err(|failed| {
+        let mut failed = error(failed);
+        failed.message = format!("failed to exec in container: failed to start exec \"{process}\": {}", failed.message);
+        failed
+    })?;
     let nothing = || Error { kind: Kind::Internal, message: "a process without its streams".to_owned() };
     Ok((process, attachment.ok_or_else(nothing)?))
 }

@@ -122,7 +122,7 @@ fn newer_than(path: &Path, inode: Option<u64>) -> io::Result<Vec<File>> {
     Ok(files.into_iter().skip(skip).collect())
 }
 
-/// `path.N` ... `path.1`, `path`, as far as they exist.
+/// What was moved aside, the oldest first (`path.N` ... `path.1`, or `path.<time>` of a pod's container), then `path`, as far as they exist.
 fn open_all(path: &Path) -> io::Result<Vec<File>> {
     let mut files = Vec::new();
     let mut number = 0;
@@ -140,6 +140,33 @@ fn open_all(path: &Path) -> io::Result<Vec<File>> {
         number += 1;
     }
     files.reverse();
+    if number > 1 {
+        return Ok(files);
+    }
+    aside(path, files)
+}
+
+/// The files that whoever runs pods moved aside, before the present one, which may have become one of them meanwhile.
+fn aside(path: &Path, present: Vec<File>) -> io::Result<Vec<File>> {
+    let Some((folder, name)) = path.parent().zip(path.file_name()) else { return Ok(present) };
+    let prefix = format!("{}.", name.to_string_lossy());
+    let dated = |name: &str| name.strip_prefix(&prefix).is_some_and(|time| time.len() > 8 && time.contains('-'));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<PathBuf> =
+        entries.filter(|entry| dated(&entry.file_name().to_string_lossy())).map(|entry| entry.path()).collect();
+    names.sort();
+    let inodes: Vec<u64> = present.iter().filter_map(|file| Some(file.metadata().ok()?.ino())).collect();
+    let mut files = Vec::new();
+    for name in names {
+        match File::open(&name) {
+            Ok(file) if inodes.contains(&file.metadata()?.ino()) => {}
+            Ok(file) => files.push(file),
+            // The oldest go when there are too many.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    files.extend(present);
     Ok(files)
 }
 
@@ -315,6 +342,18 @@ mod tests {
         let since = "2024-01-01T00:00:02Z".parse().ok();
         let until = "2024-01-01T00:00:03Z".parse().ok();
         assert_eq!(lines(&log, LogQuery { since, until, ..all() }), [2, 3]);
+    }
+
+    #[test]
+    fn files_that_were_moved_aside_with_their_time_are_one_log() {
+        let log = Folder::new("dated");
+        log.append(0..3);
+        std::fs::rename(log.path(), log.0.join("x.log.20261125-010538.835391")).unwrap();
+        log.append(3..5);
+        std::fs::rename(log.path(), log.0.join("x.log.20261125-010548.857393")).unwrap();
+        log.append(5..6);
+        assert_eq!(lines(&log, all()), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(lines(&log, LogQuery { tail: Some(2), ..all() }), [4, 5]);
     }
 
     #[test]

@@ -9,21 +9,24 @@ use supervisor::ProcessKey;
 use super::table::lock;
 use crate::engine::Inner;
 use crate::error::{Error, Kind, Result};
+use crate::model::host::Resources;
 use crate::model::pod::SandboxSpec;
 
 impl Inner {
     /// Makes a pod's group with the limits of the pod as a whole.
     pub(super) fn make_sandbox_cgroup(&self, id: &str, spec: &SandboxSpec) -> Result<()> {
-        let failed = |error: cgroup::Error| Error::because(Kind::Internal, "control group of the pod", error);
-        let limits = crate::compose::resources::limits(&spec.resources)?;
-        let limits = runtime::limits(&limits).map_err(|error| Error::because(Kind::Invalid, "limits", error))?;
         let path = self.sandbox_cgroup(id, spec);
         let _groups = lock(&self.sandboxes.groups);
         let group = Cgroup::create(&self.facts.hierarchy, &path).map_err(failed)?;
-        for warning in group.apply(&limits).map_err(failed)? {
-            tracing::warn!(group = path, %warning, "limits of a pod");
-        }
-        Ok(())
+        apply(&group, &path, &spec.resources)
+    }
+
+    /// Changes the limits of a pod's group.
+    pub(super) fn limit_sandbox_cgroup(&self, id: &str, spec: &SandboxSpec, resources: &Resources) -> Result<()> {
+        let path = self.sandbox_cgroup(id, spec);
+        let _groups = lock(&self.sandboxes.groups);
+        let group = Cgroup::open(&self.facts.hierarchy, &path).map_err(failed)?;
+        apply(&group, &path, resources)
     }
 
     /// Removes a pod's group unless another sandbox of the pod has it; then its parents, as far as they are empty.
@@ -42,6 +45,19 @@ impl Inner {
             self.facts.hierarchy.prune(parent);
         }
     }
+}
+
+fn failed(error: cgroup::Error) -> Error {
+    Error::because(Kind::Internal, "control group of the pod", error)
+}
+
+fn apply(group: &Cgroup, path: &str, resources: &Resources) -> Result<()> {
+    let limits = crate::compose::resources::limits(resources)?;
+    let limits = runtime::limits(&limits).map_err(|error| Error::because(Kind::Invalid, "limits", error))?;
+    for warning in group.apply(&limits).map_err(failed)? {
+        tracing::warn!(group = path, %warning, "limits of a pod");
+    }
+    Ok(())
 }
 
 /// Removes the groups beneath the engine's own that are of no container that runs and of no sandbox.

@@ -13,7 +13,7 @@ use crate::engine::blocking;
 use crate::error::{Error, Kind, Result};
 use crate::inspect;
 use crate::keeper::Command;
-use crate::model::host::UpdateSpec;
+use crate::model::host::{Resources, UpdateSpec};
 use crate::model::pod::{MemberView, Whose};
 use crate::model::stats::{CgroupStats, NetworkCounters};
 
@@ -99,6 +99,13 @@ impl Engine {
     pub async fn update_member(&self, container: &str, update: UpdateSpec) -> Result<()> {
         let handle = self.inner.containers.find(container)?;
         handle.ask(|reply| Command::Update { update: Box::new(update), reply }).await
+    }
+
+    /// Changes the limits of a sandbox's control group, which all containers of the pod share.
+    pub async fn update_sandbox(&self, id: &str, resources: Resources) -> Result<()> {
+        let record = self.inner.sandboxes.find(id)?.record();
+        let inner = self.inner.clone();
+        blocking(move || inner.limit_sandbox_cgroup(&record.id, &record.spec, &resources)).await
     }
 
     /// Makes the network of pods, or changes it as long as no pod is on it.
