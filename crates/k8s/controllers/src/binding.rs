@@ -1,6 +1,6 @@
 //! Claims and persistent volumes: which belong to each other, and what that means for both.
 //!
-//! Volumes are made by hand or by a provisioner outside; here they are only found. What the scheduler promised to a claim (`claimRef`), or somebody by hand, goes before
+//! Volumes are made by hand or by a provisioner ([`crate::local_volumes`], or one outside); here they are only found. What the scheduler promised to a claim (`claimRef`), or somebody by hand, goes before
 //! what would fit. A volume is taken by writing the claim into it at the revision that was looked at, so that two claims never take the same one.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
+use crate::local_volumes::PROVISIONED_BY;
 use crate::owned::{selector, selects};
 
 const BY_US: &str = "pv.kubernetes.io/bound-by-controller";
@@ -104,7 +105,12 @@ impl Binder {
                 self.complete(&claim, &volume).await
             }
             None => {
-                let (reason, message) = if self.waits(&claim) {
+                let (reason, message) = if selected(&claim) {
+                    (
+                        "ExternalProvisioning",
+                        "Waiting for a volume to be created by the provisioner of the storage class or manually by the system administrator",
+                    )
+                } else if self.waits(&claim) {
                     ("WaitForFirstConsumer", "waiting for first consumer to be created before binding")
                 } else {
                     ("FailedBinding", "no persistent volumes available for this claim and no storage class is set")
@@ -231,6 +237,10 @@ impl Binder {
         if policy.is_none_or(|policy| policy == "Retain") {
             return self.volume_phase(volume, "Released", "").await;
         }
+        // Who made it deletes it.
+        if volume.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(PROVISIONED_BY)) {
+            return self.volume_phase(volume, "Released", "").await;
+        }
         let message = "volumes are neither deleted nor recycled here: remove what is on it, and the object";
         self.recorder.tell(volume, Severity::Warning, "VolumeFailedDelete", message);
         self.volume_phase(volume, "Failed", message).await
@@ -249,6 +259,12 @@ impl Binder {
 
 fn volume_name(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.volume_name.as_deref().filter(|name| !name.is_empty())
+}
+
+/// Whether the scheduler has chosen a node for which a volume is to be made.
+fn selected(claim: &PersistentVolumeClaim) -> bool {
+    let annotations = claim.metadata.annotations.as_ref();
+    annotations.is_some_and(|annotations| annotations.contains_key("volume.kubernetes.io/selected-node"))
 }
 
 fn completed(claim: &PersistentVolumeClaim) -> bool {

@@ -18,6 +18,7 @@
 //! - [`pod_gc`]: pods that nobody looks after any more
 //! - [`service_account`], [`root_ca`], [`bootstrap_token`]: what every namespace has, and what expires
 //! - [`binding`]: claims and the volumes that they are given
+//! - [`local_volumes`]: volumes that are made of folders of a node when they are asked for; every node runs it
 //! - [`node`]: the life of nodes: addresses for their pods, health, taints, and pods leaving
 //!
 //! One server needs no election of a leader; where several share a store, [`start`] is what only the leader may call.
@@ -35,6 +36,7 @@ pub mod gc;
 pub mod hash;
 pub mod job;
 pub mod load_balancers;
+pub mod local_volumes;
 pub mod namespace;
 pub mod node;
 pub mod owned;
