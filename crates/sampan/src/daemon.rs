@@ -131,10 +131,11 @@ fn bind(flags: &Flags, tls: bool) -> Result<Vec<Bound>> {
 async fn run(flags: Flags, sockets: Vec<Bound>, tls: Option<Arc<rustls::ServerConfig>>) -> Result<()> {
     let config = settings::engine(&flags)?;
     let data_root = config.data_root.clone();
+    let live_restore = config.live_restore;
     let api = docker_api::Settings {
         version: config.version.clone(),
         debug: flags.debug.unwrap_or(false),
-        live_restore: config.live_restore,
+        live_restore,
         warnings: warnings(&flags, tls.is_some()),
     };
     let engine = engine::Engine::open(config).await.context("cannot open the engine")?;
@@ -153,10 +154,17 @@ async fn run(flags: Flags, sockets: Vec<Bound>, tls: Option<Arc<rustls::ServerCo
     wait_for_the_end().await?;
     tracing::info!("shutting down");
     servers.shutdown().await;
-    if let Some(kubernetes) = kubernetes {
-        kubernetes.shutdown().await;
-    }
+    let balanced = match kubernetes {
+        Some(kubernetes) => kubernetes.shutdown().await,
+        None => None,
+    };
     engine.shutdown().await;
+    // With the pods goes what led to them; where they live on, so does it.
+    if let Some(config) = balanced.filter(|_| !live_restore)
+        && let Err(error) = k8s_proxy::remove(&config)
+    {
+        tracing::warn!(%error, "something of the balancing of services stays in the kernel");
+    }
     Ok(())
 }
 

@@ -83,6 +83,25 @@ impl Admission {
         self.with(|state| state.held.insert(view.uid.clone(), held));
     }
 
+    /// Gives a pod that runs what it asks for now, or leaves it what it has.
+    ///
+    /// # Errors
+    /// Reason and message of the condition `PodResizePending`.
+    pub fn resize(&self, view: &View) -> Result<(), (&'static str, String)> {
+        let wanted = Held { requests: resources::requested(&view.pod), ports: ports(view) };
+        let told = |reason, verdict: Verdict| (reason, verdict.message.replacen("Pod was rejected: ", "", 1));
+        self.with(|state| {
+            amounts(state, &wanted, &BTreeMap::new()).map_err(|verdict| told("Infeasible", verdict))?;
+            let had = state.held.remove(&view.uid);
+            let fits = amounts(state, &wanted, &state.held);
+            let held = if fits.is_ok() { Some(wanted) } else { had };
+            if let Some(held) = held {
+                state.held.insert(view.uid.clone(), held);
+            }
+            fits.map_err(|verdict| told("Deferred", verdict))
+        })
+    }
+
     pub fn release(&self, uid: &str) {
         self.with(|state| state.held.remove(uid));
     }
@@ -131,11 +150,15 @@ fn check(state: &State, view: &View, wanted: &Held) -> Result<(), Verdict> {
             "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
         ));
     }
+    amounts(state, wanted, &state.held)
+}
+
+/// Whether what is asked for is left beside what others hold.
+fn amounts(state: &State, wanted: &Held, others: &BTreeMap<String, Held>) -> Result<(), Verdict> {
     for (name, request) in &wanted.requests {
         // Of what the node does not know, it has none.
         let capacity = state.allocatable.get(name).cloned().unwrap_or(Quantity::new(0, Format::DecimalSi));
-        let used =
-            state.held.values().filter_map(|held| held.requests.get(name)).map(Quantity::milli_value).sum::<i64>();
+        let used = others.values().filter_map(|held| held.requests.get(name)).map(Quantity::milli_value).sum::<i64>();
         if request.milli_value() > 0 && used.saturating_add(request.milli_value()) > capacity.milli_value() {
             let unit = if name == "cpu" { 1 } else { 1000 };
             return Err(lacking(name, request.milli_value() / unit, used / unit, capacity.milli_value() / unit));
@@ -177,6 +200,22 @@ mod tests {
         assert_eq!(admission.admit(&view("c", wants("100m", 80)), None).unwrap_err().reason, "NodePorts");
         admission.release("a");
         assert_eq!(admission.admit(&view("b", wants("1", 80)), None), Ok(()));
+    }
+
+    #[test]
+    fn a_pod_grows_into_what_is_left_and_keeps_what_it_has_where_nothing_is() {
+        let admission = Admission::default();
+        admission.limit(BTreeMap::from([("cpu".into(), Quantity::parse("2").unwrap())]), 3);
+        assert_eq!(admission.admit(&view("a", wants("1", 80)), None), Ok(()));
+        assert_eq!(admission.admit(&view("b", wants("500m", 81)), None), Ok(()));
+        assert_eq!(admission.resize(&view("a", wants("1500m", 80))), Ok(()));
+        let (reason, message) = admission.resize(&view("b", wants("600m", 81))).unwrap_err();
+        assert_eq!(reason, "Deferred");
+        let lacks = "Node didn't have enough resource: cpu, requested: 600, used: 1500, capacity: 2000";
+        assert_eq!(message, lacks);
+        assert_eq!(admission.resize(&view("b", wants("3", 81))).unwrap_err().0, "Infeasible");
+        admission.release("a");
+        assert_eq!(admission.resize(&view("b", wants("600m", 81))), Ok(()));
     }
 
     #[test]

@@ -49,6 +49,16 @@ impl Backoff {
         };
         self.entries.insert(key.to_owned(), Entry { pause, raised: now });
     }
+
+    /// What a process before this one knew, from what it did: a container `failed` and was started `again`, after the pause that was on. The next is twice as long.
+    pub fn resume(&mut self, key: &str, failed: Timestamp, again: Timestamp) {
+        let waited = since(failed, again);
+        let mut pause = FIRST;
+        while pause <= waited && pause < LONGEST {
+            pause = (pause * 2).min(LONGEST);
+        }
+        self.entries.insert(key.to_owned(), Entry { pause, raised: again });
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +82,17 @@ mod tests {
         assert_eq!(backoff.pause("a", at(40 + 700), at(40 + 700)), None, "it ran for more than ten minutes");
         backoff.raise("a", at(740), at(740));
         assert_eq!(backoff.pause("a", at(741), at(741)), Some((FIRST, at(751))));
+    }
+
+    #[test]
+    fn a_pause_outlives_the_process_that_began_it() {
+        let at = |seconds: i64| Timestamp::from_second(1_000_000 + seconds).unwrap();
+        let next = |waited: i64| {
+            let mut backoff = Backoff::default();
+            backoff.resume("a", at(0), at(waited));
+            backoff.pause("a", at(waited + 1), at(waited + 1)).unwrap().0.as_secs()
+        };
+        assert_eq!([0, 1, 10, 11, 20, 41, 160, 300, 900].map(next), [10, 10, 20, 20, 40, 80, 300, 300, 300]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::lookup::Lookup;
 use crate::node::{Keeper, addresses, facts};
 use crate::pressure::Watch;
+use crate::static_pods::StaticPods;
 use crate::view::View;
 use crate::worker::{Slot, Worker};
 use crate::{garbage, server};
@@ -60,7 +61,7 @@ impl Kubelet {
     /// # Errors
     /// When its folders cannot be made or its server cannot listen. An API that does not answer is no error: pods run on, and the node is registered later.
     pub async fn start(config: Config, client: Client, runtime: Runtime) -> Result<Kubelet, Error> {
-        for path in [config.data.join("pods"), config.logs.clone()] {
+        for path in [config.data.join("pods"), config.logs.clone()].into_iter().chain(config.manifests.clone()) {
             std::fs::create_dir_all(&path).map_err(|source| Error::Folder { path, source })?;
         }
         let found = if config.addresses.is_empty() { addresses::find() } else { config.addresses.clone() };
@@ -89,6 +90,12 @@ impl Kubelet {
         let subscription = pods.on(move |change| told.change(change));
         let changed = Arc::new(Notify::new());
         let port = server.as_ref().map(|server| server.address.port());
+        let manifests = context.config.manifests.clone().map(|folder| StaticPods {
+            client: context.client.clone(),
+            folder,
+            node: node.clone(),
+            pods: pods.clone(),
+        });
         let keeper =
             Keeper { context: context.clone(), node, addresses, capacity, allocatable, port, changed: changed.clone() };
         let mut tasks = JoinSet::new();
@@ -97,6 +104,9 @@ impl Kubelet {
         tasks.spawn(events(workers.clone(), happening));
         tasks.spawn(sources(workers.clone(), context.sources.listen()));
         tasks.spawn(sweep(workers.clone(), pods));
+        if let Some(manifests) = manifests {
+            tasks.spawn(manifests.run());
+        }
         let slots = workers.clone();
         let slot = Arc::new(move |uid: &str| slots.slot(uid));
         tasks.spawn(Watch { context: context.clone(), slot, changed }.run());

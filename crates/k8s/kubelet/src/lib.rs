@@ -13,6 +13,7 @@
 //! - [`probes`]: whether containers are well
 //! - [`reporter`]: what the API is told
 //! - [`admission`], [`pressure`], [`garbage`], [`logs`]: what a node bears
+//! - [`static_pods`]: manifests in a folder of the node
 //! - [`lookup`]: the pods of this node and their containers, for those who serve them
 //! - [`sources`]: config maps and secrets that pods name, each watched once
 //! - [`volumes`]: folders and files of a pod, and what keeps them as the API says
@@ -45,6 +46,7 @@ pub mod security;
 pub mod server;
 pub mod sources;
 mod start;
+mod static_pods;
 mod status;
 mod view;
 pub mod volumes;

@@ -4,16 +4,13 @@ use std::path::{Path, PathBuf};
 
 use pods::runtime::{Runtime, State};
 
-/// Bytes from which a log is moved aside.
-const LONGEST: u64 = 10 << 20;
-/// Logs of one container, the present one among them.
-const KEPT: usize = 5;
+use crate::config::LogLimits;
 
 /// Moves aside what has grown too long.
-pub async fn rotate(runtime: &Runtime) {
+pub async fn rotate(runtime: &Runtime, limits: LogLimits) {
     let Ok(containers) = runtime.containers.list().await else { return };
     for container in containers.iter().filter(|container| matches!(container.state, State::Running { .. })) {
-        let long = std::fs::metadata(&container.log_path).is_ok_and(|about| about.len() > LONGEST);
+        let long = std::fs::metadata(&container.log_path).is_ok_and(|about| about.len() > limits.bytes);
         if !long {
             continue;
         }
@@ -27,7 +24,7 @@ pub async fn rotate(runtime: &Runtime) {
             let _ = std::fs::rename(&aside, &container.log_path);
             continue;
         }
-        for old in old(&container.log_path).iter().rev().skip(KEPT - 1) {
+        for old in old(&container.log_path).iter().rev().skip(limits.files.saturating_sub(1)) {
             let _ = std::fs::remove_file(old);
         }
     }

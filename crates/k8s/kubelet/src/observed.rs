@@ -10,6 +10,7 @@ use crate::view::{Part, View};
 pub const HASH: &str = "io.kubernetes.container.hash";
 pub const MESSAGE_PATH: &str = "io.kubernetes.container.terminationMessagePath";
 pub const MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
+pub const RESOURCES: &str = "sampan.dev/container.resources";
 pub const GRACE: &str = "io.kubernetes.pod.terminationGracePeriod";
 
 /// A pod's sandboxes and containers.

@@ -42,6 +42,8 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     Changed,
+    /// It has other limits now and wants to begin anew with them.
+    Resized,
     Unhealthy,
     NeverStarted,
     /// Its sandbox is dead, or it is no longer in the pod.

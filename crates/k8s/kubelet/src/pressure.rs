@@ -103,7 +103,7 @@ impl Watch {
         let mut since: [Option<Instant>; 3] = [None; 3];
         loop {
             beat.tick().await;
-            crate::logs::rotate(&self.context.runtime).await;
+            crate::logs::rotate(&self.context.runtime, self.context.config.log_limits).await;
             self.collect().await;
             self.limits().await;
             let signals = Signals {

@@ -9,7 +9,7 @@ use kube::{Client, ResourceExt};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use crate::status::OWN_CONDITIONS;
+use crate::status::{OWN_CONDITIONS, PENDING};
 
 /// How long a status that says no more than that work goes on is held back: mostly a better one follows.
 const HELD: Duration = Duration::from_millis(100);
@@ -179,12 +179,16 @@ fn changes(known: &Value, status: &PodStatus) -> Option<Value> {
         patch.insert("podIPs".into(), all.into());
     }
     let before = list(known, "conditions");
-    let conditions: Vec<Value> = list(&new, "conditions")
+    let now = list(&new, "conditions");
+    let pending = |all: &[Value]| all.iter().any(|one| one["type"] == PENDING);
+    let over = (pending(&before) && !pending(&now)).then(|| json!({ "type": PENDING, "$patch": "delete" }));
+    let mut conditions: Vec<Value> = now
         .into_iter()
         .filter(|condition| mine(condition, &before))
         .filter(|condition| !before.contains(condition))
         .map(|condition| cleared(condition, &before))
         .collect();
+    conditions.extend(over);
     if !conditions.is_empty() {
         patch.insert("conditions".into(), conditions.into());
     }

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_client::Severity::Warning;
+use k8s_openapi::api::node::v1::RuntimeClass;
+use kube::Api;
 use pods::runtime::{HostPort, SandboxSpec, Scope};
 use tokio::sync::watch;
 
@@ -74,7 +76,26 @@ async fn mount(
     }
 }
 
+/// What runtime classes may name: containers here have one runtime.
+const HANDLERS: &[&str] = &["sampan", "runc"];
+
+/// Whether the runtime that a pod's class names is here.
+async fn handler(context: &Context, view: &View) -> Result<(), String> {
+    let Some(name) = view.spec().runtime_class_name.as_deref().filter(|name| !name.is_empty()) else { return Ok(()) };
+    let class = Api::<RuntimeClass>::all(context.client.clone()).get(name).await;
+    let class = class.map_err(|error| format!("failed to get RuntimeClass \"{name}\": {error}"))?;
+    match HANDLERS.contains(&class.handler.as_str()) {
+        true => Ok(()),
+        false => Err(format!("failed to get sandbox runtime: no runtime for \"{}\" is configured", class.handler)),
+    }
+}
+
 async fn run(context: &Context, view: &View, attempt: u32, mut ending: watch::Receiver<bool>) -> Result<(), NoSandbox> {
+    if let Err(message) = handler(context, view).await {
+        let told = format!("Failed to create pod sandbox: {message}");
+        context.event(view, Warning, "FailedCreatePodSandBox", told);
+        return Err(NoSandbox::Failed(message));
+    }
     let spec = spec(context, view, attempt)?;
     if let Err(error) = std::fs::create_dir_all(&spec.log_directory) {
         return Err(NoSandbox::Failed(format!("make {}: {error}", spec.log_directory.display())));

@@ -17,6 +17,8 @@ mod route;
 mod stats;
 mod tls;
 
+pub(crate) use log::Watcher;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;

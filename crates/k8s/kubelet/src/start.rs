@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::context::Context;
 use crate::environment::Addresses;
-use crate::observed::{GRACE, HASH, MESSAGE_PATH, MESSAGE_POLICY};
+use crate::observed::{GRACE, HASH, MESSAGE_PATH, MESSAGE_POLICY, RESOURCES};
 use crate::security::{self, resources};
 use crate::view::{Part, Role, View};
 use crate::volumes::MountedVolumes;
@@ -183,8 +183,14 @@ impl Start {
         let own = &part.container;
         let policy = own.termination_message_policy.clone().unwrap_or_default();
         let grace = view.spec().termination_grace_period_seconds.unwrap_or(30).to_string();
-        let annotations =
-            [(HASH, part.hash.clone()), (MESSAGE_PATH, message.to_owned()), (MESSAGE_POLICY, policy), (GRACE, grace)];
+        let made = serde_json::to_string(&own.resources).unwrap_or_default();
+        let annotations = [
+            (HASH, part.hash.clone()),
+            (MESSAGE_PATH, message.to_owned()),
+            (MESSAGE_POLICY, policy),
+            (GRACE, grace),
+            (RESOURCES, made),
+        ];
         let mut labels = view.labels();
         labels.insert("io.kubernetes.container.name".into(), part.name().to_owned());
         Ok(ContainerSpec {

@@ -5,14 +5,14 @@ mod containers;
 #[cfg(test)]
 mod tests;
 
-pub use conditions::OWN as OWN_CONDITIONS;
+pub use conditions::{OWN as OWN_CONDITIONS, PENDING};
 pub use containers::id;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, PodIP, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, PodIP, PodStatus, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::observed::{Healths, Observed};
@@ -31,12 +31,22 @@ pub struct Facts<'a> {
     /// Containers whose `postStart` hook is not through.
     pub hooked: &'a BTreeSet<String>,
     pub host: &'a [IpAddr],
+    pub sizes: &'a Sizes,
     /// Why the pod was ended, where it did not end by itself.
     pub verdict: Option<&'a Verdict>,
     /// Nothing of it runs or will run again.
     pub over: bool,
     pub since: Timestamp,
     pub now: Timestamp,
+}
+
+/// What running containers have of what the pod says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sizes {
+    /// Requests and limits by the id of the container.
+    pub given: BTreeMap<String, Option<ResourceRequirements>>,
+    /// Why a change is not made: the reason and the message of the condition `PodResizePending`.
+    pub pending: Option<(&'static str, String)>,
 }
 
 /// A pod that was refused or ended by the node.

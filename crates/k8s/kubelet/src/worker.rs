@@ -1,6 +1,7 @@
 //! One pod's worker: it looks, plans, lets things be done, and tells how it is; woken when there is something new.
 
 mod done;
+mod resize;
 mod round;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, ResourceRequirements};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::backoff::Backoff;
@@ -83,6 +84,7 @@ enum Done {
     Sandbox(Result<Arc<MountedVolumes>, NoSandbox>),
     Started { name: String, result: Result<(), NotStarted> },
     Killed { name: String },
+    Resized { name: String, id: String, result: Result<Option<ResourceRequirements>, String> },
     Ended,
 }
 
@@ -109,6 +111,7 @@ pub struct Worker {
     messages: BTreeMap<String, String>,
     waiting: BTreeMap<String, (String, String)>,
     probes: Probes,
+    resizing: resize::Resizing,
     reporter: Reporter,
     since: Timestamp,
     ending: watch::Sender<bool>,
@@ -133,6 +136,7 @@ impl Worker {
             volumes: None,
             busy: BTreeSet::new(),
             backoff: Backoff::default(),
+            resizing: resize::Resizing::default(),
             failures: BTreeMap::new(),
             messages: BTreeMap::new(),
             waiting: BTreeMap::new(),

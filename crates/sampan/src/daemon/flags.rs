@@ -207,6 +207,40 @@ pub struct KubernetesFlags {
     /// How long Kubernetes keeps an event after it was last written
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     pub event_ttl: Duration,
+    #[command(flatten)]
+    pub kubelet: KubeletFlags,
+}
+
+/// Flags about what a node bears; names and forms are those of Kubernetes' kubelet.
+#[derive(Debug, clap::Args)]
+pub struct KubeletFlags {
+    /// Folder of manifests whose pods this node runs; <data-root>/kubernetes/manifests where nothing is said
+    #[arg(long, value_name = "DIR")]
+    pub pod_manifest_path: Option<PathBuf>,
+    /// Pods that a node takes
+    #[arg(long, value_name = "N", default_value_t = 110)]
+    pub max_pods: u32,
+    /// Size from which a pod's container log is moved aside, for instance 10Mi
+    #[arg(long, value_name = "BYTES", default_value = "10Mi", value_parser = bytes)]
+    pub container_log_max_size: u64,
+    /// Logs kept of one container of a pod, the present one among them
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..))]
+    pub container_log_max_files: u32,
+    /// Hundredths of the disk in use from which images that nobody uses are collected
+    #[arg(long, value_name = "PERCENT", default_value_t = 85, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub image_gc_high_threshold: u8,
+    /// Hundredths down to which they are collected
+    #[arg(long, value_name = "PERCENT", default_value_t = 80, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub image_gc_low_threshold: u8,
+    /// When pods have to go: memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,pid.available<5%
+    #[arg(long, value_name = "THRESHOLDS", default_value = "")]
+    pub eviction_hard: String,
+}
+
+/// An amount as Kubernetes writes it, such as `10Mi`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let amount = k8s_kubelet::config::bytes(text);
+    amount.filter(|it| *it > 0).ok_or_else(|| format!("{text} is no amount of bytes"))
 }
 
 /// A time that is longer than nothing, such as `1h30m`.

@@ -20,6 +20,8 @@ pub struct Kubernetes {
     leading: Leading,
     services: Option<Services>,
     kubelet: Kubelet,
+    /// Makes this node's volumes.
+    volumes: tokio::task::JoinHandle<()>,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -54,20 +56,27 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf, engine: Engine) 
             None
         }
     };
+    let volumes = k8s_controllers::local_volumes::run(informers.clone(), name.clone(), dir.join("volumes"));
+    let volumes = tokio::spawn(volumes);
     let leading = Leading::start(informers, leading::identity(&dir)?);
-    let kubelet = node::start(&server, engine, &name, &data_root, services::DNS).await?;
-    Ok(Kubernetes { leading, services, kubelet, server, serving })
+    let kubelet =
+        node::start(&server, engine, node::Settings { name: &name, data_root: &data_root, flags: &flags.kubelet });
+    let kubelet = kubelet.await?;
+    Ok(Kubernetes { leading, services, kubelet, volumes, server, serving })
 }
 
 impl Kubernetes {
-    /// Ends it; everything acknowledged is on disk.
-    pub async fn shutdown(self) {
+    /// Ends it; everything acknowledged is on disk. Returns what is left in the kernel, for [`k8s_proxy::remove`].
+    pub async fn shutdown(self) -> Option<k8s_proxy::Config> {
         self.kubelet.shutdown().await;
+        self.volumes.abort();
         self.leading.shutdown().await;
-        if let Some(services) = self.services {
-            services.shutdown().await;
-        }
+        let left = match self.services {
+            Some(services) => Some(services.shutdown().await),
+            None => None,
+        };
         self.server.shutdown().await;
         let _ = self.serving.await;
+        left
     }
 }

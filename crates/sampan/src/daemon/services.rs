@@ -19,6 +19,7 @@ pub const DNS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 43, 0, 10));
 
 /// What runs.
 pub struct Services {
+    config: k8s_proxy::Config,
     proxy: Proxy,
     tasks: JoinSet<()>,
 }
@@ -29,7 +30,7 @@ pub async fn start(server: &ApiServer, informers: &Informers, node: &str, data_r
     let mut config = k8s_proxy::Config::new(node, data_root.to_string_lossy());
     config.served.push(API.into());
     config.dns = vec![DNS];
-    let proxy = Proxy::start(config, informers).context("cannot balance services")?;
+    let proxy = Proxy::start(config.clone(), informers).context("cannot balance services")?;
     let mut tasks = JoinSet::new();
     match TcpListener::bind(API).await {
         Ok(listener) => {
@@ -43,14 +44,15 @@ pub async fn start(server: &ApiServer, informers: &Informers, node: &str, data_r
         Err(error) => tracing::error!(%error, "Kubernetes is not served to pods"),
     }
     tasks.spawn(reserve(informers.client().clone()));
-    Ok(Services { proxy, tasks })
+    Ok(Services { config, proxy, tasks })
 }
 
 impl Services {
-    /// Ends it; the kernel goes on balancing.
-    pub async fn shutdown(mut self) {
+    /// Ends it; the kernel goes on balancing until what is returned is given to [`k8s_proxy::remove`].
+    pub async fn shutdown(mut self) -> k8s_proxy::Config {
         self.tasks.shutdown().await;
         self.proxy.shutdown().await;
+        self.config
     }
 }
 

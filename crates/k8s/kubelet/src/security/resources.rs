@@ -25,6 +25,23 @@ pub fn amounts(list: Option<&BTreeMap<String, Text>>) -> Amounts {
     parsed.filter_map(|(name, text)| Some((name.clone(), Quantity::parse(&text.0).ok()?))).collect()
 }
 
+/// Whether two say the same, however the amounts are written.
+pub fn same(one: Option<&ResourceRequirements>, other: Option<&ResourceRequirements>) -> bool {
+    let lists = |of: Option<&ResourceRequirements>| {
+        (amounts(of.and_then(|of| of.requests.as_ref())), amounts(of.and_then(|of| of.limits.as_ref())))
+    };
+    lists(one) == lists(other)
+}
+
+/// Whether two differ in one resource.
+pub fn differs(one: Option<&ResourceRequirements>, other: Option<&ResourceRequirements>, name: &str) -> bool {
+    let lists = |of: Option<&ResourceRequirements>| {
+        let amount = |list: Option<&BTreeMap<String, Text>>| amounts(list).remove(name);
+        (amount(of.and_then(|of| of.requests.as_ref())), amount(of.and_then(|of| of.limits.as_ref())))
+    };
+    lists(one) != lists(other)
+}
+
 /// What a container asks for: where it says only a limit, that.
 fn requests(resources: Option<&ResourceRequirements>) -> Amounts {
     let mut all = amounts(resources.and_then(|resources| resources.limits.as_ref()));

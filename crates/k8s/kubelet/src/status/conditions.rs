@@ -6,8 +6,18 @@ use super::{Facts, incomplete, time};
 use crate::view::Role;
 
 /// The conditions that this node sets; all others are left alone.
-pub const OWN: &[&str] =
-    &["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "DisruptionTarget"];
+pub const OWN: &[&str] = &[
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    "DisruptionTarget",
+    PENDING,
+];
+
+/// There only while a change of requests and limits has to wait.
+pub const PENDING: &str = "PodResizePending";
 
 struct Said {
     kind: &'static str,
@@ -35,7 +45,12 @@ pub fn conditions(facts: &Facts<'_>, new: &PodStatus, phase: &str, old: Vec<PodC
         let message = verdict.message.clone();
         own.push(Said { kind: "DisruptionTarget", status: true, reason: "TerminationByKubelet", message });
     }
-    let kept = old.iter().filter(|condition| !own.iter().any(|said| said.kind == condition.type_)).cloned();
+    if let Some((reason, message)) = &facts.sizes.pending {
+        own.push(Said { kind: PENDING, status: true, reason, message: message.clone() });
+    }
+    let others =
+        |condition: &&PodCondition| condition.type_ != PENDING && !own.iter().any(|said| said.kind == condition.type_);
+    let kept = old.iter().filter(others).cloned();
     let mut all: Vec<PodCondition> = kept.collect();
     all.extend(own.iter().map(|said| condition(facts, said, old.iter().find(|old| old.type_ == said.kind))));
     all.sort_by_key(|condition| OWN.iter().position(|own| *own == condition.type_).unwrap_or(usize::MAX));

@@ -22,8 +22,11 @@ pub fn container(facts: &Facts<'_>, part: &Part, old: Option<&Vec<ContainerStatu
         Some(container) => known(facts, part, container, old),
         None => unknown(facts, part, old),
     };
-    status.resources = part.container.resources.clone();
-    status.allocated_resources = part.container.resources.as_ref().and_then(|resources| resources.requests.clone());
+    let given = facts.observed.newest(part.name()).and_then(|container| facts.sizes.given.get(&container.id));
+    let given = given.unwrap_or(&part.container.resources);
+    let allocated = if facts.sizes.pending.is_some() { given } else { &part.container.resources };
+    status.allocated_resources = allocated.as_ref().and_then(|resources| resources.requests.clone());
+    status.resources.clone_from(given);
     status.volume_mounts = old.and_then(|old| old.volume_mounts.clone());
     status
 }

@@ -73,6 +73,7 @@ impl Case {
             messages: &BTreeMap::new(),
             hooked: &BTreeSet::new(),
             host: &["192.0.2.1".parse().unwrap()],
+            sizes: &Sizes::default(),
             verdict: None,
             over: self.over,
             since: at(0),

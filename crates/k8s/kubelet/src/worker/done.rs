@@ -18,6 +18,10 @@ impl Worker {
                 self.busy.remove(&name);
                 self.started(&name, result);
             }
+            Done::Resized { name, id, result } => {
+                self.busy.remove(&name);
+                self.resized(&name, id, result);
+            }
             Done::Killed { name } => {
                 self.busy.remove(&name);
             }

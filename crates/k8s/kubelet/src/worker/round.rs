@@ -34,7 +34,12 @@ impl Worker {
         let mut wake = None;
         match self.life {
             Life::New => {}
-            Life::Active => wake = self.go_on(&observed),
+            Life::Active => {
+                wake = self.go_on(&observed);
+                if self.life == Life::Active {
+                    wake = self.resize(&observed).into_iter().chain(wake).min();
+                }
+            }
             Life::Ending => self.shorten(),
             Life::Over if self.gone || self.view.deleted() => {
                 if self.finalize(&observed).await {
@@ -57,6 +62,7 @@ impl Worker {
         self.life = Life::Active;
         if !observed.sandboxes.is_empty() {
             self.context.admission.hold(&self.view);
+            self.resume(observed);
             return;
         }
         let node = self.node.list().into_iter().next();
@@ -71,6 +77,23 @@ impl Worker {
             self.reporter.tell(status::refused(&self.view, &verdict, Timestamp::now()));
             self.verdict = Some(verdict);
             self.life = Life::Over;
+        }
+    }
+
+    /// Pauses that another process began go on.
+    fn resume(&mut self, observed: &Observed) {
+        for part in self.view.init.iter().chain(&self.view.app) {
+            let (Some(newest), Some(before)) = (observed.newest(part.name()), observed.before(part.name())) else {
+                continue;
+            };
+            let again = match &newest.state {
+                State::Running { started } => Some(*started),
+                State::Exited { started, .. } => *started,
+                State::Created => None,
+            };
+            if let (Some(again), State::Exited { finished, .. }) = (again, &before.state) {
+                self.backoff.resume(&plan::key(part), *finished, again);
+            }
         }
     }
 
@@ -217,10 +240,11 @@ impl Worker {
         });
     }
 
-    fn kill(&mut self, name: String, id: &str, why: Why, observed: &Observed) {
+    pub(super) fn kill(&mut self, name: String, id: &str, why: Why, observed: &Observed) {
         let Some(container) = observed.containers.iter().find(|container| container.id == id).cloned() else { return };
         let message = match why {
             Why::Changed => format!("Container {name} definition changed, will be restarted"),
+            Why::Resized => format!("Container {name} resize requires restart"),
             Why::Unhealthy => format!("Container {name} failed liveness probe, will be restarted"),
             Why::NeverStarted => format!("Container {name} failed startup probe, will be restarted"),
             Why::Stray => format!("Stopping container {name}"),
@@ -289,6 +313,7 @@ impl Worker {
             messages: &self.messages,
             hooked: &hooked.map(|part| part.name().to_owned()).collect(),
             host: &self.context.host(),
+            sizes: &self.resizing.sizes,
             verdict: self.verdict.as_ref(),
             over: self.life == Life::Over,
             since: self.since,

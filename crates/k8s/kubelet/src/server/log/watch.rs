@@ -1,4 +1,4 @@
-//! Tells when something happens in folders of logs: one inotify for all of them, opened when somebody follows the first log.
+//! Tells when something happens in folders: one inotify for all of them, opened when somebody follows the first one.
 
 use std::collections::HashMap;
 use std::io;
@@ -65,7 +65,12 @@ impl Watcher {
                 notify
             }
         };
-        let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
+        let flags = WatchFlags::MODIFY
+            | WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::ONLYDIR;
         let folder = inotify::add_watch(notify.get_ref(), path, flags)?;
         let new = || Folder { path: path.to_owned(), changes: watch::Sender::new(()) };
         let changes = inner.folders.entry(folder).or_insert_with(new).changes.subscribe();
