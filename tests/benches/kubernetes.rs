@@ -199,10 +199,12 @@ async fn running(pods: &Api<Pod>, name: &str) -> Result<Duration> {
     let version = made.resource_version().unwrap_or_default();
     let mut events = Box::pin(pods.watch(&parameters, &version).await?);
     while let Some(event) = tokio::time::timeout(Duration::from_secs(120), events.try_next()).await?? {
-        if let WatchEvent::Modified(pod) = event
-            && pod.status.and_then(|status| status.phase).as_deref() == Some("Running")
-        {
-            return Ok(start.elapsed());
+        match event {
+            WatchEvent::Modified(pod) if pod.status.and_then(|status| status.phase).as_deref() == Some("Running") => {
+                return Ok(start.elapsed());
+            }
+            WatchEvent::Error(why) => return Err(format!("the watch of {name} ended: {why:?}").into()),
+            _ => {}
         }
     }
     Err("the watch ended before the pod ran".into())

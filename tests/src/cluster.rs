@@ -32,7 +32,12 @@ impl Cluster {
 
     /// A cluster whose node is ready and has the image `box:1`.
     pub fn with_node() -> Self {
-        let cluster = Cluster::new();
+        Self::with_node_and(&[])
+    }
+
+    /// As [`Cluster::with_node`], with further flags for the daemon.
+    pub fn with_node_and(options: &[&str]) -> Self {
+        let cluster = Cluster::with_options(options);
         cluster.import(&images::busybox_layer(), "box:1");
         let ready = ["get", "nodes", "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"];
         cluster.wait("the node is ready", || cluster.kubectl(ready).out == "True");

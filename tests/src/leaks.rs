@@ -59,7 +59,7 @@ impl Inventory {
         for folder in ["data", "run"] {
             walk(&sandbox.path(folder), &mut |path| {
                 if path.extension().is_none_or(|extension| extension != "redb") {
-                    files.insert(path.display().to_string());
+                    files.insert(steady(&path.display().to_string()));
                 }
             });
         }
@@ -186,11 +186,19 @@ fn descriptors(pids: &[u32]) -> BTreeMap<(String, String), usize> {
             // clients that keep a connection open are not ours to count
             let kind = target.split(":[").next().unwrap_or_default().to_owned();
             if kind != "socket" {
-                *found.entry((role(*pid), kind)).or_default() += 1;
+                *found.entry((role(*pid), steady(&kind))).or_default() += 1;
             }
         }
     }
     found
+}
+
+/// A log that grows begins a new segment now and then: whichever it is, it is one of the log.
+fn steady(path: &str) -> String {
+    match path.rsplit_once("/store/log-") {
+        Some((folder, number)) if number.len() == 16 => format!("{folder}/store/log-*"),
+        _ => path.to_owned(),
+    }
 }
 
 fn roles(pids: &[u32]) -> BTreeMap<String, usize> {
