@@ -47,6 +47,8 @@ fn containers_on_a_pure_cgroup_v2_tree() {
     limits(&mut guest);
     life(&mut guest);
     isolation(&mut guest);
+    groups(&mut guest);
+    death(&mut guest);
     nothing_left(&mut guest);
     daemon(&mut guest);
 
@@ -360,6 +362,80 @@ fn isolation(guest: &mut Guest) {
          grep -qx 0::/ out; grep -q '^cgroup.controllers' out
          grep -qx 'cgroup read-only' out; grep -qx 'root read-only' out; grep -qx 'proc read-only' out
          grep -qx 'no mount' out",
+    );
+}
+
+/// What only a pure v2 tree shows of events, groups within groups, and a tree that is delegated to a user.
+fn groups(guest: &mut Guest) {
+    check(
+        guest,
+        "events_and_groups_beneath_the_containers",
+        "sampan runtime run -d -b /bundles/unified watched
+         sampan runtime events --stats watched > out; cat out
+         grep -q '\"pids\":{\"current\":1' out; grep -q '\"type\":\"stats\"' out
+         dir=/sys/fs/cgroup/vm/unified
+         mkdir $dir/sub
+         sampan runtime exec --cgroup sub watched cat /proc/self/cgroup > out; cat out; grep -q /sub out
+         if sampan runtime exec --cgroup ../.. watched true 2> error; then fail 'it left the group'; fi
+         mkdir $dir/moved
+         for pid in $(cat $dir/cgroup.procs); do echo $pid > $dir/moved/cgroup.procs; done
+         echo +memory > $dir/cgroup.subtree_control
+         equal \"$(sampan runtime exec watched echo inside)\" inside 'exec beside a first process that has moved'
+         sampan runtime delete -f watched; [ ! -e $dir ]",
+    );
+    bundle(guest, "user", "id -u; cat /proc/self/cgroup; while :; do usleep 50000; done", |config| {
+        let map = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
+        let linux = &mut config["linux"];
+        linux["uidMappings"] = map.clone();
+        linux["gidMappings"] = map;
+        linux["cgroupsPath"] = json!("/user/box");
+        linux["resources"] = json!({"memory": {"limit": 33554432}, "pids": {"limit": 20}});
+        linux["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));
+        let mounts = config["mounts"].as_array_mut().expect("mounts");
+        mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+        mounts.iter_mut().find(|mount| mount["destination"] == "/dev/pts").expect("pts")["options"] =
+            json!(["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]);
+    });
+    check(
+        guest,
+        "a_user_limits_its_containers_where_groups_are_delegated",
+        "tree=/sys/fs/cgroup/user
+         mkdir -p $tree/shell /run/user
+         echo '+memory +pids' > /sys/fs/cgroup/cgroup.subtree_control
+         echo '+memory +pids' > $tree/cgroup.subtree_control
+         chown -R 1000:1000 $tree /run/user
+         chmod 755 /bundles /bundles/user
+         grep -q user: /etc/passwd || echo user:x:1000:1000::/:/bin/sh >> /etc/passwd
+         as() { ( echo 0 > $tree/shell/cgroup.procs; exec su user -c 'exec /bin/sampan runtime --root /run/user/state \"$@\"' sh \"$@\" ); }
+         as create -b /bundles/user box > out 2>&1 || { cat out; false; }
+         as start box
+         eventually 'grep -q user/box out || grep -qx 0::/ out'
+         cat out; equal $(head -1 out) 0 'the user as root'
+         equal $(cat $tree/box/memory.max) 33554432 memory.max
+         equal $(cat $tree/box/pids.max) 20 pids.max
+         equal \"$(as exec box cat /proc/self/uid_map | tr -s ' ')\" ' 0 1000 1' 'map in exec'
+         as pause box; equal $(cat $tree/box/cgroup.freeze) 1 freeze; as resume box
+         as delete -f box; [ ! -e $tree/box ]
+         echo 0 > /sys/fs/cgroup/cgroup.procs; rmdir $tree/shell $tree",
+    );
+}
+
+/// Commands that are killed at many moments: what they leave can be deleted, and nothing stays.
+fn death(guest: &mut Guest) {
+    check(
+        guest,
+        "commands_killed_at_any_moment_leave_nothing_after_delete",
+        "set +e
+         for delay in 0 10000 30000 60000 90000 120000 160000 200000 250000 300000 400000; do
+             for command in create 'run -d'; do
+                 sampan runtime $command -b /bundles/life killed > /dev/null 2>&1 & victim=$!
+                 usleep $delay; kill -9 $victim 2>/dev/null; wait $victim 2>/dev/null
+                 sampan runtime delete --force killed || fail \"delete after $command killed at $delay\"
+                 sampan runtime state killed 2>/dev/null && fail \"still there: $command killed at $delay\"
+                 [ ! -e /sys/fs/cgroup/vm/life ] || fail \"group after $command killed at $delay\"
+             done
+         done
+         eventually '! grep -q runtim[e] /proc/[0-9]*/cmdline 2>/dev/null'",
     );
 }
 

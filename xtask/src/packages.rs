@@ -21,10 +21,12 @@ pub(crate) const TESTS: &[&str] = &[
     "mmdebstrap",
     "nftables",
     "openssl",
+    "podman",
     "procps",
     "python3-venv",
     "qemu-system-x86",
     "runc",
+    "uidmap",
     "util-linux",
     "xz-utils",
 ];

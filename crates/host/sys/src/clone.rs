@@ -6,6 +6,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 /// libc's own constant is an `int`, which it does not fit into.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
+/// Makes the copy a child of the caller's parent.
+pub const CLONE_PARENT: u64 = libc::CLONE_PARENT as u64;
+
 /// A process that was made.
 #[derive(Debug)]
 pub struct Child {

@@ -1,6 +1,39 @@
 //! Attributes of the calling process that rustix does not set.
 
 use std::io;
+use std::time::Duration;
+
+/// A child that has ended, and what it took, its own children included as far as it waited for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its number, free to be used again.
+    pub pid: u32,
+    /// Its exit code, 128 and the signal if one has ended it.
+    pub code: i32,
+    /// Processor time in user mode and in the kernel.
+    pub cpu: Duration,
+    /// The most memory that one of these processes had resident, in KiB.
+    pub peak: u64,
+}
+
+/// Waits for the end of any child and reaps it (wait4(2)).
+pub fn wait_any() -> io::Result<Ended> {
+    let mut status = 0;
+    // SAFETY: `rusage` is plain integers, for which zeroes are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of the right type, which the kernel fills in.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, 0, &raw mut usage) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    Ok(Ended {
+        pid: pid as u32,
+        code: if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) },
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        peak: usage.ru_maxrss as u64,
+    })
+}
 
 /// Sets the execution domain (personality(2)).
 pub fn set_personality(persona: u64) -> io::Result<()> {

@@ -7,9 +7,12 @@ use std::path::Path;
 
 use cgroup::{Cgroup, Entry};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::DumpableBehavior;
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use rustix::thread::{CpuSet, ThreadNameSpaceType};
 use spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Process};
+use sys::clone::Child;
 
 use crate::error::{AtStep, Result};
 use crate::hooks;
@@ -23,6 +26,7 @@ use crate::pending::Pending;
 use crate::plan::namespaces::Kind;
 use crate::plan::process::ProcessPlan;
 use crate::plan::scheduling::Affinity;
+use crate::rights;
 use crate::state::StateView;
 
 /// What is executed where. The caller must be single-threaded.
@@ -64,9 +68,13 @@ pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
     let entry = exec.cgroup.map(Cgroup::entry).transpose()?;
     let dir = entry.as_ref().and_then(|entry| entry.v2_dir.as_ref()?.try_clone().ok());
     let (ours, theirs) = message::pair().at(|| "make a socket pair")?;
+    // A plain user may join only inside the user namespace that it has made.
+    let from_inside = foreign.contains(&Kind::User) && !rights::is_administrator();
+    let joined_before = |kind: &Kind| *kind == Kind::Pid || from_inside && *kind == Kind::User;
     let joining = Joining {
         init: exec.init,
-        namespaces: foreign.iter().copied().filter(|kind| *kind != Kind::Pid).collect(),
+        namespaces: foreign.iter().copied().filter(|kind| !joined_before(kind)).collect(),
+        becomes_root: foreign.contains(&Kind::User),
         plan,
         entry,
         stdio: exec.stdio,
@@ -77,6 +85,10 @@ pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
         affinity: affinity.last,
     };
     let placed = Placed::on(&affinity.first)?;
+    if from_inside {
+        let child = clone_inside(joining, dir.as_ref().map(AsFd::as_fd), foreign.contains(&Kind::Pid))?;
+        return Ok(Pending::new(child, ours, None));
+    }
     let guard = match foreign.contains(&Kind::Pid) {
         true => Some(ChildrenOf::enter(exec.init)?),
         false => None,
@@ -177,10 +189,49 @@ impl Drop for ChildrenOf {
     }
 }
 
+/// Makes the process by way of another one that has joined the user namespace, in which it has the right to join the
+/// others, and the pid namespace, which only children are in. The process is a child of ours all the same.
+fn clone_inside(joining: Joining<'_>, dir: Option<BorrowedFd<'_>>, joins_pid: bool) -> Result<Child> {
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).at(|| "make a pipe")?;
+    let (init, channel) = (joining.init, joining.channel.as_fd().try_clone_to_owned());
+    let channel = Channel::from_socket(channel.at(|| "duplicate the channel")?);
+    let stage = move || {
+        let mut kinds = ThreadNameSpaceType::USER;
+        kinds.set(ThreadNameSpaceType::PROCESS_ID, joins_pid);
+        let joined = rustix::thread::move_into_thread_name_spaces(init, kinds).at(|| "join the user namespace");
+        let made = joined.and_then(|()| {
+            let parent = sys::clone::CLONE_PARENT;
+            sys::clone::clone_process(parent, dir, || joining.run()).at(|| "clone a process for the container")
+        });
+        match made {
+            Ok(child) => rustix::io::write(&writer, &child.pid.to_ne_bytes()).map_or(1, |_| 0),
+            Err(error) => {
+                // Nobody is left to hear of a failure to say so.
+                let _ = channel.send(&Message::Failed(error));
+                1
+            }
+        }
+    };
+    let between = sys::clone::clone_process(0, None, stage).at(|| "clone a process that joins the user namespace")?;
+    let mut number = [0; 4];
+    if !matches!(rustix::io::read(&reader, &mut number), Ok(4)) {
+        // It has said why itself; its own handle stands for the process that never came to be.
+        return Ok(between);
+    }
+    while let Err(Errno::INTR) = waitid(WaitId::PidFd(between.pidfd.as_fd()), WaitIdOptions::EXITED) {}
+    let pid = i32::from_ne_bytes(number);
+    let step = || format!("hold process {pid}");
+    // It is our child, so its number is its own until we have reaped it.
+    let pidfd = Pid::from_raw(pid).ok_or(Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    Ok(Child { pid, pidfd: pidfd.at(step)? })
+}
+
 /// The new process on its way in.
 struct Joining<'a> {
     init: BorrowedFd<'a>,
     namespaces: Vec<Kind>,
+    /// Whether its ids are those of another user namespace.
+    becomes_root: bool,
     plan: ProcessPlan,
     entry: Option<Entry>,
     stdio: Stdio,
@@ -234,7 +285,7 @@ impl Joining<'_> {
         if let Some(root) = &self.root {
             root::enter_detached(root.as_fd())?;
         }
-        if self.namespaces.contains(&Kind::User) {
+        if self.becomes_root {
             credentials::become_root()?;
         }
         let stdio = match self.stdio {

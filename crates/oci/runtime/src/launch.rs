@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::plan::mounts::{IdMap, MountKind, MountStep};
 use crate::plan::namespaces::Kind;
 use crate::state::StateView;
-use crate::{hooks, idmap};
+use crate::{hooks, idmap, rights};
 
 /// Everything that a container is made from.
 ///
@@ -49,6 +49,8 @@ pub struct Launch<'a> {
     pub start: StartBy,
     /// Whether the session keyring of the caller is kept.
     pub keyring: Keyring,
+    /// How the root is entered.
+    pub enter: Enter,
 }
 
 /// Where the container's control group is and who makes it.
@@ -85,8 +87,19 @@ pub enum Stdio {
 pub enum StartBy {
     /// The holder of [`crate::Created`].
     Creator,
-    /// Whoever connects to this listening seqpacket socket: `sampan runtime start` in a later process.
+    /// Whoever connects to this listening seqpacket socket: `sampan runtime start` in a later process. The process
+    /// listens once its creator has called [`crate::Created::begin_start`], having noted what it must; it ends if the
+    /// creator ends before that.
     Listener(OwnedFd),
+}
+
+/// How a process enters its root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enter {
+    /// By pivot_root(2): the host's tree is gone from the namespace.
+    Pivot,
+    /// By chroot(2) on top of the host's root, where pivoting is impossible.
+    Chroot,
 }
 
 /// The session keyring of the container.
@@ -103,9 +116,13 @@ pub enum Keyring {
 /// On failure nothing is left: no process, no control group, no mount.
 pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
     let plan = Plan::of(launch.spec, launch.bundle)?;
-    let (limits, net_devices) = (plan.limits.clone(), plan.net_devices.clone());
+    let (mut limits, net_devices) = (plan.limits.clone(), plan.net_devices.clone());
     let (uid_map, gid_map) = (plan.namespaces.uid_map.clone(), plan.namespaces.gid_map.clone());
     let (new_userns, in_userns) = (plan.namespaces.is_new(Kind::User), plan.namespaces.in_userns());
+    if in_userns && !rights::is_host_root() {
+        // Only the host's root can hold a group to devices, and nobody else can make any.
+        limits.devices.clear();
+    }
     labels::check(&plan.process.labels)?;
     labels::check_mounts(launch.spec.linux().as_ref().and_then(|linux| linux.mount_label().as_deref()))?;
     let joins = Joins::of(&plan, launch.netns)?;
@@ -156,6 +173,7 @@ pub fn spawn(launch: Launch<'_>) -> Result<Pending> {
         entry: None,
         agent,
         keyring: launch.keyring,
+        enter: launch.enter,
         preserve_fds: launch.preserve_fds,
         hooks,
         channel: theirs,
@@ -245,7 +263,8 @@ impl Drop for Made {
 /// What binds are made of, where the first process does not open it itself: trees that were given, what the user of a
 /// user namespace may not reach although the host's root may bind it, and what only the host's root may show by other ids.
 fn sources(plan: &Plan, mut trees: Vec<(PathBuf, OwnedFd)>) -> Result<Vec<Option<OwnedFd>>> {
-    let in_userns = plan.namespaces.in_userns();
+    // A plain user has the rights to bind only inside its namespace.
+    let in_userns = plan.namespaces.in_userns() && rights::is_administrator();
     if trees.is_empty() && !in_userns && plan.mounts.iter().all(|step| step.idmap.is_none()) {
         return Ok(Vec::new());
     }

@@ -8,7 +8,8 @@
 //!    |── Hooked ───────────────────────────────▶|
 //!    |◀────────────────────────── Pty(master) ──|  only with a terminal
 //!    |◀───────────────────────────── Created ───|  nothing is left but to execute
-//!    |── Start ────────────────────────────────▶|  from whoever starts it, maybe on another connection
+//!    |── Start ────────────────────────────────▶|  may execute; with a listener: is written down, may listen
+//!    |── Start ────────────────────────────────▶|  only with a listener: from whoever connects to it
 //!    |◀────────────────── end of file or Failed ─|  executed, or not
 //! ```
 //! `Failed` may come instead of anything. An end of file before `Created` means that the other side is gone.

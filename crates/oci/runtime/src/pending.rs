@@ -1,7 +1,6 @@
 //! A process between its fork and its execution, seen from the process that forked it.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -14,6 +13,7 @@ use sys::clone::Child;
 
 use crate::error::{AtStep, Error, Result};
 use crate::hooks::{self, Point};
+use crate::maps;
 use crate::message::{Channel, Message};
 
 /// A process that prepares itself. Dropping it kills the process, reaps it and removes what was made for it.
@@ -129,11 +129,7 @@ impl Pending {
     }
 
     pub(crate) fn write_maps(&self, uids: &str, gids: &str) -> Result<()> {
-        let pid = self.pid();
-        for (file, map) in [("uid_map", uids), ("gid_map", gids)] {
-            let path = format!("/proc/{pid}/{file}");
-            fs::write(&path, map).at(|| format!("write {:?} to {path}", map.trim()))?;
-        }
+        maps::write(self.pid(), uids, gids)?;
         self.tell(&Message::Mapped)
     }
 
@@ -248,6 +244,8 @@ impl Created {
     }
 
     /// Like [`Created::start`], but does not wait: poll [`Created::as_fd`] for reading and ask [`Created::started`].
+    ///
+    /// With [`crate::StartBy::Listener`] this says that the process is written down and may listen.
     pub fn begin_start(&self) -> Result<()> {
         say_start(&self.channel)
     }

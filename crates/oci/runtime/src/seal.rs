@@ -2,7 +2,8 @@
 //! not even through /proc/<pid>/exe.
 //!
 //! The program executes itself once more from a read-only file system that exists only for this: an overlay with no
-//! layer to write to, or, where that cannot be mounted, a sealed copy in memory.
+//! layer to write to, or, where that cannot be mounted, a sealed copy in memory. A plain user whose program belongs to
+//! root needs neither: nobody in its containers is more to the host than one of its own ids.
 
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
@@ -10,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
@@ -20,6 +22,9 @@ const EXE: &str = "/proc/self/exe";
 
 /// Tells a protected program which file it is.
 const ORIGINAL: &str = "SAMPAN_PROGRAM_FILE";
+
+/// Whether this process has been seen to be protected: that does not change.
+static ENSURED: AtomicBool = AtomicBool::new(false);
 
 /// Device, inode and time of change (in seconds) of the file that this program was started from, before it was protected.
 pub fn original() -> io::Result<(u64, u64, i64)> {
@@ -42,10 +47,18 @@ fn identity(exe: &File) -> io::Result<(u64, u64, i64)> {
 /// Returns if the program is protected already; otherwise it is executed once more, protected, with the same
 /// arguments. Call it first thing in a role that starts containers.
 pub fn ensure() -> Result<()> {
+    if ENSURED.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let exe = File::open(EXE).at(|| format!("open {EXE}"))?;
     if is_sealed(&exe).at(|| format!("look at {EXE}"))? {
         // A program executed by descriptor is named after its number; the name is for people only.
         let _ = rustix::thread::set_name(c"sampan");
+        ENSURED.store(true, Ordering::Relaxed);
+        return Ok(());
+    }
+    if is_out_of_reach(&exe).at(|| format!("look at {EXE}"))? {
+        ENSURED.store(true, Ordering::Relaxed);
         return Ok(());
     }
     let (device, inode, time) = identity(&exe).at(|| format!("look at {EXE}"))?;
@@ -70,6 +83,13 @@ fn is_sealed(exe: &File) -> io::Result<bool> {
     let kind = rustix::fs::fstatfs(exe)?;
     let flags = rustix::fs::fstatvfs(exe)?.f_flag;
     Ok(kind.f_type as u64 == OVERLAY && flags.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Whether only root may write the file, and this is not root and so cannot map root into a namespace either.
+fn is_out_of_reach(exe: &File) -> io::Result<bool> {
+    let stat = rustix::fs::fstat(exe)?;
+    let others_write = stat.st_mode & 0o022 != 0;
+    Ok(!rustix::process::geteuid().is_root() && (stat.st_uid, stat.st_gid) == (0, 0) && !others_write)
 }
 
 /// The program's file in a detached overlay of its folder.

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::error::{AtStep, Error, Result};
@@ -30,7 +31,7 @@ pub fn start(socket: &Path) -> Result<()> {
     let connection = new_socket().at(step)?;
     let (_dir, address) = address(socket).at(step)?;
     match rustix::net::connect(&connection, &address) {
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => {
+        Err(Errno::NOENT | Errno::CONNREFUSED) => {
             return Err(Error::WrongState { action: "start", state: "running or stopped" });
         }
         result => result.at(step)?,
@@ -44,6 +45,24 @@ pub fn start(socket: &Path) -> Result<()> {
     }
 }
 
+/// Whether a first process still listens at the socket. The file alone does not tell: who started the container may
+/// have been killed before it could remove that.
+pub(crate) fn is_awaited(socket: &Path) -> Result<bool> {
+    if !socket.exists() {
+        return Ok(false);
+    }
+    let step = || format!("connect to {}", socket.display());
+    let connection = new_socket().at(step)?;
+    rustix::io::ioctl_fionbio(&connection, true).at(step)?;
+    let (_dir, address) = address(socket).at(step)?;
+    match rustix::net::connect(&connection, &address) {
+        // A connection that says nothing is nothing to a listener.
+        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+        Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(false),
+        Err(errno) => Err(Error::step(step(), errno)),
+    }
+}
+
 fn new_socket() -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
 }
@@ -51,7 +70,7 @@ fn new_socket() -> rustix::io::Result<OwnedFd> {
 /// Its folder may have a longer path than an address takes, so it is named by a descriptor, which must stay open.
 fn address(socket: &Path) -> rustix::io::Result<(OwnedFd, SocketAddrUnix)> {
     let (Some(dir), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return Err(rustix::io::Errno::INVAL);
+        return Err(Errno::INVAL);
     };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = rustix::fs::open(dir, flags, Mode::empty())?;

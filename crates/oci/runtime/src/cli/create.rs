@@ -11,11 +11,12 @@ use clap::Args;
 use spec::runtime::Spec;
 
 use super::log::{Log, timestamp};
-use super::state::{State, Store, process};
+use super::rootless::Rootless;
+use super::state::{Lock, State, Store, process};
 use super::{console, delete, foreground};
 use crate::error::{AtStep, Error, Result};
 use crate::hooks::Point;
-use crate::{Created, Group, Keyring, Launch, Root, StartBy, Stdio};
+use crate::{Created, Enter, Group, Keyring, Launch, Root, StartBy, Stdio};
 
 #[derive(Args)]
 pub(super) struct Create {
@@ -51,13 +52,13 @@ struct Options {
     /// Unix socket that gets the master of the terminal
     #[arg(long)]
     console_socket: Option<PathBuf>,
-    /// Socket of a process that forwards pidfds (not built)
+    /// Unix socket that gets a handle (pidfd) of the first process
     #[arg(long)]
     pidfd_socket: Option<PathBuf>,
     /// File that gets the number of the first process
     #[arg(long)]
     pid_file: Option<PathBuf>,
-    /// Move the root by other means than pivot_root (not built)
+    /// Enter the root by chroot on top of the host's, where pivot_root is impossible
     #[arg(long)]
     no_pivot: bool,
     /// Keep the session keyring of the caller
@@ -69,21 +70,26 @@ struct Options {
 }
 
 impl Create {
-    pub(super) fn run(self, store: &Store, log: &Log) -> Result<()> {
+    pub(super) fn run(self, store: &Store, run: Rootless, log: &Log) -> Result<()> {
         crate::seal::ensure()?;
         let bundle = Bundle::load(&self.options)?;
         let reserved = Reserved::new(store, &self.id)?;
         let terminal = self.options.terminal(&bundle.spec, Attached::No)?;
+        let making = Making { options: &self.options, store, log, run, terminal };
         let listener = crate::start::listen(&store.start_socket(&self.id))?;
-        let created = launch(&self.options, &self.id, &bundle, &terminal, StartBy::Listener(listener))?;
-        finish(&self.options, store, &self.id, bundle, created, terminal, log)?;
+        let (created, state) = making.make(&self.id, bundle, StartBy::Listener(listener))?;
+        // From here on it may be started, by who knows it from what was written down.
+        if let Err(error) = created.begin_start() {
+            delete::destroy(store, &state, log)?;
+            return Err(error);
+        }
         reserved.keep();
         Ok(())
     }
 }
 
 impl Run {
-    pub(super) fn run(self, store: &Store, log: &Log) -> Result<u8> {
+    pub(super) fn run(self, store: &Store, run: Rootless, log: &Log) -> Result<u8> {
         crate::seal::ensure()?;
         let bundle = Bundle::load(&self.options)?;
         let reserved = Reserved::new(store, &self.id)?;
@@ -92,20 +98,25 @@ impl Run {
         if !self.detach {
             sys::signals::block_all().at(|| "block signals")?;
         }
-        let created = launch(&self.options, &self.id, &bundle, &terminal, StartBy::Creator)?;
-        let (mut created, state) = finish(&self.options, store, &self.id, bundle, created, terminal, log)?;
-        reserved.keep();
+        let making = Making { options: &self.options, store, log, run, terminal };
+        let (mut created, state) = making.make(&self.id, bundle, StartBy::Creator)?;
         if let Err(error) = created.start() {
             delete::destroy(store, &state, log)?;
             return Err(error);
         }
         delete::hooks(&state, Point::Poststart, "running", state.pid, log);
+        reserved.keep();
         if self.detach {
             return Ok(0);
         }
         let code = foreground::wait(created.pidfd.as_fd(), created.pty.take());
         if !self.keep {
-            delete::destroy(store, &state, log)?;
+            match store.lock(&self.id) {
+                Ok(_lock) => delete::destroy(store, &state, log)?,
+                // Another command has removed it already.
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         code
     }
@@ -120,12 +131,6 @@ struct Bundle {
 
 impl Bundle {
     fn load(options: &Options) -> Result<Bundle> {
-        if options.pidfd_socket.is_some() {
-            return Err(Error::Unimplemented("--pidfd-socket".to_owned()));
-        }
-        if options.no_pivot {
-            return Err(Error::Unimplemented("--no-pivot".to_owned()));
-        }
         let path = &options.bundle;
         let path = fs::canonicalize(path).at(|| format!("look at the bundle {}", path.display()))?;
         let config = path.join("config.json");
@@ -192,83 +197,84 @@ pub(super) fn size(process: Option<&spec::runtime::Process>) -> Option<(u16, u16
     Some((u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?))
 }
 
-fn launch(options: &Options, id: &str, bundle: &Bundle, terminal: &Terminal, start: StartBy) -> Result<Created> {
-    let hierarchy = Hierarchy::detect()?;
-    let path = cgroup_path(&bundle.spec, id)?;
-    let pending = crate::launch::spawn(Launch {
-        trees: Vec::new(),
-        id,
-        spec: &bundle.spec,
-        root: Root::Path(bundle.rootfs.clone()),
-        bundle: &bundle.path,
-        netns: None,
-        stdio: stdio(terminal, size(bundle.spec.process().as_ref())),
-        hierarchy: &hierarchy,
-        cgroup: Some(Group::At(&path)),
-        preserve_fds: options.preserve_fds,
-        start,
-        keyring: if options.no_new_keyring { Keyring::Keep } else { Keyring::New },
-    })?;
-    pending.wait_created()
-}
-
-/// What the specification says, or a group of the container's own beside others of this runtime.
-fn cgroup_path(spec: &Spec, id: &str) -> Result<String> {
-    let given = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
-    match given.map(|path| path.to_string_lossy().into_owned()) {
-        None => Ok(format!("/sampan-runtime/{id}")),
-        Some(path) if path.is_empty() => Ok(format!("/sampan-runtime/{id}")),
-        // slice:prefix:name
-        Some(path) if path.contains(':') && !path.contains('/') => {
-            Err(Error::Unimplemented(format!("cgroupsPath {path:?}: control groups made by systemd")))
-        }
-        Some(path) => Ok(path),
-    }
-}
-
-/// Tells everybody of the container: the terminal's holder, the pid file, the state.
-fn finish(
-    options: &Options,
-    store: &Store,
-    id: &str,
-    bundle: Bundle,
-    mut created: Created,
+/// What making a container needs besides its bundle.
+struct Making<'a> {
+    options: &'a Options,
+    store: &'a Store,
+    log: &'a Log,
+    run: Rootless,
     terminal: Terminal,
-    log: &Log,
-) -> Result<(Created, State)> {
-    for warning in &created.warnings {
-        log.warning(warning);
-    }
-    let start_time = process(created.pid).map_or(0, |(_, start)| start);
-    let state = State {
-        id: id.to_owned(),
-        pid: created.pid,
-        start_time,
-        bundle: bundle.path,
-        rootfs: bundle.rootfs,
-        created: timestamp(SystemTime::now()),
-        cgroup: created.cgroup.as_ref().map(|group| group.path().to_owned()),
-        spec: bundle.spec,
-    };
-    let told = tell(options, store, &state, &mut created, &terminal);
-    if let Err(error) = told {
-        delete::destroy(store, &state, log)?;
-        return Err(error);
-    }
-    Ok((created, state))
 }
 
-fn tell(options: &Options, store: &Store, state: &State, created: &mut Created, terminal: &Terminal) -> Result<()> {
-    if let Terminal::Socket(socket) = terminal
-        && let Some(master) = created.pty.take()
-    {
-        console::send(socket, master.as_fd())?;
+impl Making<'_> {
+    /// Writes down what is known, makes the container, writes down its process, and tells everybody of it.
+    fn make(&self, id: &str, bundle: Bundle, start: StartBy) -> Result<(Created, State)> {
+        let hierarchy = Hierarchy::detect()?;
+        let mut state = State {
+            id: id.to_owned(),
+            pid: 0,
+            start_time: 0,
+            bundle: bundle.path,
+            rootfs: bundle.rootfs,
+            created: timestamp(SystemTime::now()),
+            cgroup: self.run.cgroup(&hierarchy, &bundle.spec, id)?,
+            spec: bundle.spec,
+        };
+        self.store.save(&state)?;
+        let mut created = match self.launch(&state, &hierarchy, start) {
+            Ok(created) => created,
+            Err(error) => {
+                self.run.give_back(&hierarchy, state.cgroup.as_deref());
+                return Err(error);
+            }
+        };
+        for warning in &created.warnings {
+            self.log.warning(warning);
+        }
+        state.pid = created.pid;
+        state.start_time = process(created.pid).map_or(0, |(_, start)| start);
+        if let Err(error) = self.tell(&state, &mut created) {
+            delete::destroy(self.store, &state, self.log)?;
+            return Err(error);
+        }
+        Ok((created, state))
     }
-    store.save(state)?;
-    // Last: whoever waits for the file may ask for the state at once.
-    match &options.pid_file {
-        Some(path) => write_pid_file(path, state.pid),
-        None => Ok(()),
+
+    fn launch(&self, state: &State, hierarchy: &Hierarchy, start: StartBy) -> Result<Created> {
+        let options = self.options;
+        let pending = crate::launch::spawn(Launch {
+            trees: Vec::new(),
+            id: &state.id,
+            spec: &state.spec,
+            root: Root::Path(state.rootfs.clone()),
+            bundle: &state.bundle,
+            netns: None,
+            stdio: stdio(&self.terminal, size(state.spec.process().as_ref())),
+            hierarchy,
+            cgroup: state.cgroup.as_deref().map(Group::At),
+            preserve_fds: options.preserve_fds,
+            start,
+            keyring: if options.no_new_keyring { Keyring::Keep } else { Keyring::New },
+            enter: if options.no_pivot { Enter::Chroot } else { Enter::Pivot },
+        })?;
+        pending.wait_created()
+    }
+
+    fn tell(&self, state: &State, created: &mut Created) -> Result<()> {
+        if let Terminal::Socket(socket) = &self.terminal
+            && let Some(master) = created.pty.take()
+        {
+            console::send(socket, master.as_fd(), console::TERMINAL)?;
+        }
+        if let Some(path) = &self.options.pidfd_socket {
+            console::send(&console::connect(path)?, created.pidfd.as_fd(), console::PIDFD)?;
+        }
+        self.store.save_process(state)?;
+        // Last: whoever waits for the file may ask for the state at once.
+        match &self.options.pid_file {
+            Some(path) => write_pid_file(path, state.pid),
+            None => Ok(()),
+        }
     }
 }
 
@@ -281,10 +287,11 @@ pub(super) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     fs::rename(&new, path).at(|| format!("rename to {}", path.display()))
 }
 
-/// A name that is given back unless a container comes of it.
+/// A name, and its lock, that is given back unless a container comes of it.
 struct Reserved<'a> {
     store: &'a Store,
     id: &'a str,
+    _lock: Lock,
     keep: bool,
 }
 
@@ -294,7 +301,7 @@ impl<'a> Reserved<'a> {
             Err(Error::Step { step, source }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 Err(Error::Step { step: format!("{step} (--root)"), source })
             }
-            result => result.map(|_| Reserved { store, id, keep: false }),
+            result => result.map(|lock| Reserved { store, id, _lock: lock, keep: false }),
         }
     }
 

@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::kill;
 use super::log::Log;
-use super::state::{State, Status, Store};
+use super::state::{Lock, State, Status, Store};
 use crate::error::{AtStep, Error, Result};
 use crate::hooks::{self, Point};
 
@@ -22,20 +22,42 @@ pub(super) struct Delete {
 
 impl Delete {
     pub(super) fn run(self, store: &Store, log: &Log) -> Result<()> {
+        let _lock = match self.lock(store) {
+            Err(Error::NotFound(_)) if self.force => return Ok(()),
+            result => result?,
+        };
         let state = match store.load(&self.id) {
+            // A folder with nothing behind it.
             Err(Error::NotFound(_)) if self.force => return store.remove(&self.id),
             result => result?,
         };
-        match store.status(&state)? {
+        match store.status_held(&state)? {
             Status::Stopped | Status::Created => destroy(store, &state, log),
-            Status::Running | Status::Paused if self.force => destroy(store, &state, log),
+            _ if self.force => destroy(store, &state, log),
             other => Err(Error::WrongState { action: "delete", state: other.word() }),
+        }
+    }
+
+    /// Who is forced to wait for the end of a creation makes it end.
+    fn lock(&self, store: &Store) -> Result<Lock> {
+        if !self.force {
+            return store.lock(&self.id);
+        }
+        match store.lock_within(&self.id, Duration::from_millis(500)) {
+            Err(Error::Step { .. }) => {
+                let state = store.load(&self.id)?;
+                if let Some(group) = state.cgroup()? {
+                    group.kill_all()?;
+                }
+                store.lock_within(&self.id, Duration::from_secs(30))
+            }
+            result => result,
         }
     }
 }
 
 /// Ends what runs, removes the control group and the state, and runs the poststop hooks. Goes on after an error and
-/// returns the first.
+/// returns the first; only the state stays then, so that it can be tried again. The container's lock must be held.
 pub(super) fn destroy(store: &Store, state: &State, log: &Log) -> Result<()> {
     let ended = end(state);
     let removed = match state.cgroup() {
@@ -47,9 +69,10 @@ pub(super) fn destroy(store: &Store, state: &State, log: &Log) -> Result<()> {
         Ok(None) => Ok(()),
         Err(error) => Err(error),
     };
+    ended.and(removed)?;
     let forgotten = store.remove(&state.id);
     hooks(state, Point::Poststop, "stopped", 0, log);
-    ended.and(removed).and(forgotten)
+    forgotten
 }
 
 /// Kills the first process, and with it everything in its process namespace, and waits until it has gone.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use cgroup::{Cgroup, Mode};
 use clap::Args;
 use spec::runtime::{Capability, Process, User};
 
@@ -19,7 +20,7 @@ pub(super) struct Exec {
     /// Unix socket that gets the master of the terminal
     #[arg(long)]
     console_socket: Option<PathBuf>,
-    /// Socket of a process that forwards pidfds (not built)
+    /// Unix socket that gets a handle (pidfd) of the process
     #[arg(long)]
     pidfd_socket: Option<PathBuf>,
     /// Folder to work in, in the container
@@ -61,7 +62,7 @@ pub(super) struct Exec {
     /// Number of further descriptors, from 3 on, that it gets
     #[arg(long, default_value_t = 0)]
     preserve_fds: u32,
-    /// A group beneath the container's (not built)
+    /// A group beneath the container's, which must be there: PATH or CONTROLLER:PATH
     #[arg(long)]
     cgroup: Vec<String>,
     /// Go on although the container is paused: it runs once that is resumed
@@ -93,7 +94,10 @@ impl Exec {
         if !self.detach {
             sys::signals::block_all().at(|| "block signals")?;
         }
-        let group = state.cgroup()?;
+        let group = match state.cgroup()? {
+            Some(group) => Some(self.place(group, &state)?),
+            None => None,
+        };
         let pending = crate::exec::spawn(crate::Exec {
             init: init.as_fd(),
             init_pid: state.pid,
@@ -112,7 +116,10 @@ impl Exec {
         if let Terminal::Socket(socket) = &terminal
             && let Some(master) = pty.take()
         {
-            console::send(socket, master.as_fd())?;
+            console::send(socket, master.as_fd(), console::TERMINAL)?;
+        }
+        if let Some(path) = &self.pidfd_socket {
+            console::send(&console::connect(path)?, created.pidfd.as_fd(), console::PIDFD)?;
         }
         if let Some(path) = &self.pid_file {
             write_pid_file(path, created.pid)?;
@@ -126,15 +133,41 @@ impl Exec {
 
     fn refuse_unbuilt(&self) -> Result<()> {
         let asked = [
-            (self.pidfd_socket.is_some(), "--pidfd-socket"),
             (self.process_label.as_ref().is_some_and(|label| !label.is_empty()), "--process-label"),
             (self.apparmor.as_ref().is_some_and(|profile| !profile.is_empty()), "--apparmor"),
-            (!self.cgroup.is_empty(), "--cgroup"),
         ];
         match asked.into_iter().find(|(asked, _)| *asked) {
             Some((_, flag)) => Err(Error::Unimplemented(format!("exec {flag}"))),
             None => Ok(()),
         }
+    }
+
+    /// The group that the process enters: that of `--cgroup`, or on v2 the one that the first process has moved to. A
+    /// group with others beneath it can hold no process there.
+    fn place(&self, group: Cgroup, state: &State) -> Result<Cgroup> {
+        let hierarchy = group.hierarchy().clone();
+        let wrong = |problem: String| Error::Spec { field: "--cgroup", problem };
+        if let [path] = &self.cgroup[..] {
+            if path.split('/').any(|part| part == "..") {
+                return Err(wrong(format!("{path:?} leads out of the container's group")));
+            }
+            if path.contains(':') {
+                return Err(Error::Unimplemented(format!("exec --cgroup {path}: a group for one controller")));
+            }
+            return Ok(Cgroup::open(&hierarchy, &format!("{}/{path}", group.path()))?);
+        }
+        if !self.cgroup.is_empty() {
+            return Err(Error::Unimplemented("exec --cgroup more than once".to_owned()));
+        }
+        if hierarchy.mode() == Mode::V2 {
+            let text = fs::read_to_string(format!("/proc/{}/cgroup", state.pid)).unwrap_or_default();
+            let moved = text.lines().find_map(|line| line.strip_prefix("0::"));
+            let beneath = format!("{}/", group.path());
+            if let Some(path) = moved.filter(|path| path.starts_with(&beneath)) {
+                return Ok(Cgroup::open(&hierarchy, path)?);
+            }
+        }
+        Ok(group)
     }
 
     /// The process of `--process`, or the container's own with another command.

@@ -32,6 +32,7 @@ impl Kill {
         }
         match store.status(&state)? {
             Status::Stopped => Err(Error::WrongState { action: "signal", state: "stopped: container not running" }),
+            Status::Creating => Err(Error::WrongState { action: "signal", state: "being created" }),
             Status::Created | Status::Running | Status::Paused => first(&state, signal),
         }
     }

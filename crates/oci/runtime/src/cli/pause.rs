@@ -19,8 +19,9 @@ pub(super) struct Resume {
 
 impl Pause {
     pub(super) fn run(self, store: &Store) -> Result<()> {
+        let _lock = store.lock(&self.id)?;
         let state = store.load(&self.id)?;
-        match store.status(&state)? {
+        match store.status_held(&state)? {
             Status::Created | Status::Running => Ok(group(&state)?.freeze()?),
             other => Err(Error::WrongState { action: "pause", state: other.word() }),
         }
@@ -29,8 +30,9 @@ impl Pause {
 
 impl Resume {
     pub(super) fn run(self, store: &Store) -> Result<()> {
+        let _lock = store.lock(&self.id)?;
         let state = store.load(&self.id)?;
-        match store.status(&state)? {
+        match store.status_held(&state)? {
             Status::Paused => Ok(group(&state)?.thaw()?),
             other => Err(Error::WrongState { action: "resume", state: other.word() }),
         }

@@ -1,13 +1,14 @@
 //! `ps`: the processes of a container, read from /proc.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use clap::Args;
 
 use super::list::Format;
 use super::out;
 use super::state::Store;
-use crate::error::Result;
+use crate::error::{AtStep, Error, Result};
 
 #[derive(Args)]
 pub(super) struct Ps {
@@ -16,7 +17,7 @@ pub(super) struct Ps {
     format: Format,
     /// Name of the container
     id: String,
-    /// Taken for compatibility: the columns are always those of `ps -ef`
+    /// Options for ps(1), whose lines about the container are shown then
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
@@ -31,12 +32,35 @@ impl Ps {
         if self.format == Format::Json {
             return out::line(&serde_json::json!(pids).to_string());
         }
+        if !self.options.is_empty() {
+            return by_program(&self.options, &pids);
+        }
         out::line(&format!("{:<8} {:>7} {:>7} {:>8} CMD", "UID", "PID", "PPID", "TIME"))?;
         for row in pids.into_iter().filter_map(row) {
             out::line(&row)?;
         }
         Ok(())
     }
+}
+
+/// The lines of ps(1) whose PID is among `pids`, and the first.
+fn by_program(options: &[String], pids: &[i32]) -> Result<()> {
+    let step = || format!("run ps {}", options.join(" "));
+    let output = Command::new("ps").args(options).stderr(Stdio::inherit()).output().at(step)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let Some(column) = head.split_whitespace().position(|word| word == "PID") else {
+        return Err(Error::step(step(), std::io::Error::other("no column PID in what it printed")));
+    };
+    out::line(head)?;
+    for line in lines {
+        let pid = line.split_whitespace().nth(column).and_then(|pid| pid.parse().ok());
+        if pid.is_some_and(|pid: i32| pids.contains(&pid)) {
+            out::line(line)?;
+        }
+    }
+    Ok(())
 }
 
 /// `None` if the process has gone meanwhile.

@@ -16,8 +16,9 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) fn run(self, store: &Store, log: &Log) -> Result<()> {
+        let _lock = store.lock(&self.id)?;
         let state = store.load(&self.id)?;
-        match store.status(&state)? {
+        match store.status_held(&state)? {
             Status::Created => {}
             other => return Err(Error::WrongState { action: "start", state: other.word() }),
         }

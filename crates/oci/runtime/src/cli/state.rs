@@ -1,17 +1,26 @@
-//! What is kept of a container between two commands: one folder beneath `--root`, with `state.json` in it.
+//! What is kept of a container between two commands: one folder beneath `--root`.
 //!
 //! ```text
-//! <root>/<id>/state.json   what does not change: process, bundle, control group, configuration
-//! <root>/<id>/start.sock   there as long as the container waits for its start
+//! <root>/<id>/              locked by whoever changes the container; the lock ends with its holder
+//! <root>/<id>/state.json    what is known before anything is made: bundle, control group, configuration
+//! <root>/<id>/process       a link whose target is `PID START_TIME`, there once the container is made
+//! <root>/<id>/start.sock    where the first process listens as long as it waits for its start
 //! ```
+//!
+//! A folder without state.json has nothing behind it. One without `process` whose lock is free belongs to a creation
+//! that was killed; what that had made ends by itself or is found in the control group.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use cgroup::{Cgroup, Freezer, Hierarchy};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 use spec::runtime::Spec;
@@ -23,12 +32,15 @@ pub(super) struct Store {
     root: PathBuf,
 }
 
-/// The contents of `state.json`.
+/// What is known of a container: `state.json`, and its first process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) id: String,
+    /// 0 until there is one.
+    #[serde(skip)]
     pub(super) pid: i32,
     /// In clock ticks since boot: the number of a process is used again, together with this it is not.
+    #[serde(skip)]
     pub(super) start_time: u64,
     pub(super) bundle: PathBuf,
     pub(super) rootfs: PathBuf,
@@ -42,6 +54,7 @@ pub(super) struct State {
 /// What a container is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
+    Creating,
     Created,
     Running,
     Paused,
@@ -52,6 +65,7 @@ impl Status {
     /// The specification's word.
     pub(super) fn word(self) -> &'static str {
         match self {
+            Status::Creating => "creating",
             Status::Created => "created",
             Status::Running => "running",
             Status::Paused => "paused",
@@ -60,20 +74,105 @@ impl Status {
     }
 }
 
+/// A container's folder, held by nobody else until this is dropped or its process ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _dir: OwnedFd,
+}
+
 impl Store {
     pub(super) fn new(root: &Path) -> Store {
         Store { root: root.to_owned() }
     }
 
-    /// Takes a name. The folder is removed again with [`Store::remove`] if no container comes of it.
-    pub(super) fn reserve(&self, id: &str) -> Result<PathBuf> {
+    /// Takes a name, locked. The folder is removed again with [`Store::remove`] if no container comes of it.
+    pub(super) fn reserve(&self, id: &str) -> Result<Lock> {
         check_id(id)?;
-        fs::create_dir_all(&self.root).at(|| format!("make {}", self.root.display()))?;
         let dir = self.dir(id);
-        match fs::create_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists(id.to_owned())),
-            result => result.at(|| format!("make {}", dir.display())).map(|()| dir),
+        loop {
+            match fs::create_dir(&dir) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir_all(&self.root).at(|| format!("make {}", self.root.display()))?;
+                    continue;
+                }
+                // Perhaps what a killed command has left, with nothing behind it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if dir.join("state.json").exists() {
+                        return Err(Error::Exists(id.to_owned()));
+                    }
+                }
+                Err(error) => return Err(Error::step(format!("make {}", dir.display()), error)),
+            }
+            match self.try_lock(id)? {
+                // Somebody else was faster: it is theirs, or gone again.
+                Some(_) if dir.join("state.json").exists() => return Err(Error::Exists(id.to_owned())),
+                Some(lock) => return Ok(lock),
+                None if dir.exists() => return Err(Error::Exists(id.to_owned())),
+                None => {}
+            }
         }
+    }
+
+    /// Waits until nobody else changes the container. It may be in any state afterwards: load that again.
+    pub(super) fn lock(&self, id: &str) -> Result<Lock> {
+        check_id(id)?;
+        loop {
+            let dir = self.open(id)?;
+            match rustix::fs::flock(&dir, FlockOperation::LockExclusive) {
+                Err(Errno::INTR) => continue,
+                result => result.at(|| format!("lock {}", self.dir(id).display()))?,
+            }
+            if self.is_at_place(id, &dir)? {
+                return Ok(Lock { _dir: dir });
+            }
+        }
+    }
+
+    /// As [`Store::lock`], with an end to the patience.
+    pub(super) fn lock_within(&self, id: &str, patience: Duration) -> Result<Lock> {
+        check_id(id)?;
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = self.try_lock(id)? {
+                return Ok(lock);
+            }
+            if !self.dir(id).exists() {
+                return Err(Error::NotFound(id.to_owned()));
+            }
+            if start.elapsed() > patience {
+                return Err(Error::step(format!("wait for another command on {id:?} to end"), Errno::TIMEDOUT));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// `None` if somebody else has it, or the folder went away.
+    fn try_lock(&self, id: &str) -> Result<Option<Lock>> {
+        let dir = match self.open(id) {
+            Err(Error::NotFound(_)) => return Ok(None),
+            result => result?,
+        };
+        match rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(self.is_at_place(id, &dir)?.then_some(Lock { _dir: dir })),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
+            Err(errno) => Err(Error::step(format!("lock {}", self.dir(id).display()), errno)),
+        }
+    }
+
+    fn open(&self, id: &str) -> Result<OwnedFd> {
+        let path = self.dir(id);
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound(id.to_owned())),
+            result => Ok(result.at(|| format!("open {}", path.display()))?.into()),
+        }
+    }
+
+    /// Whether an open folder is still the one of the container: it may have been removed while its lock was waited for.
+    fn is_at_place(&self, id: &str, dir: &OwnedFd) -> Result<bool> {
+        let held = rustix::fs::fstat(dir).at(|| format!("look at {}", self.dir(id).display()))?;
+        let there = fs::metadata(self.dir(id));
+        Ok(there.is_ok_and(|there| (there.dev(), there.ino()) == (held.st_dev, held.st_ino)))
     }
 
     /// The folder of a container.
@@ -86,6 +185,7 @@ impl Store {
         self.dir(id).join("start.sock")
     }
 
+    /// Writes all but the process.
     pub(super) fn save(&self, state: &State) -> Result<()> {
         let path = self.dir(&state.id).join("state.json");
         let new = path.with_extension("json.new");
@@ -95,6 +195,13 @@ impl Store {
         fs::rename(&new, &path).at(|| format!("rename to {}", path.display()))
     }
 
+    /// Notes the first process: from here on there is a container.
+    pub(super) fn save_process(&self, state: &State) -> Result<()> {
+        let path = self.dir(&state.id).join("process");
+        let target = format!("{} {}", state.pid, state.start_time);
+        std::os::unix::fs::symlink(target, &path).at(|| format!("make {}", path.display()))
+    }
+
     pub(super) fn load(&self, id: &str) -> Result<State> {
         check_id(id)?;
         let path = self.dir(id).join("state.json");
@@ -102,7 +209,17 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NotFound(id.to_owned())),
             result => result.at(|| format!("read {}", path.display()))?,
         };
-        serde_json::from_slice(&text).map_err(|source| Error::Parse { path, source })
+        let mut state: State = serde_json::from_slice(&text).map_err(|source| Error::Parse { path, source })?;
+        if let Some((pid, start_time)) = self.process_of(id) {
+            (state.pid, state.start_time) = (pid, start_time);
+        }
+        Ok(state)
+    }
+
+    fn process_of(&self, id: &str) -> Option<(i32, u64)> {
+        let target = fs::read_link(self.dir(id).join("process")).ok()?;
+        let (pid, start_time) = target.to_str()?.split_once(' ')?;
+        Some((pid.parse().ok()?, start_time.parse().ok()?))
     }
 
     /// The names of all containers, in order.
@@ -117,9 +234,21 @@ impl Store {
         Ok(ids)
     }
 
+    /// Removes the folder, state.json after all else: as long as that is there the rest can be found again.
     pub(super) fn remove(&self, id: &str) -> Result<()> {
         let dir = self.dir(id);
-        match fs::remove_dir_all(&dir) {
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => result.at(|| format!("read {}", dir.display()))?,
+        };
+        let others = entries.flatten().map(|entry| entry.path()).filter(|path| !path.ends_with("state.json"));
+        for path in others.collect::<Vec<_>>().into_iter().chain([dir.join("state.json")]) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => result.at(|| format!("remove {}", path.display()))?,
+            }
+        }
+        match fs::remove_dir(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result.at(|| format!("remove {}", dir.display())),
         }
@@ -127,10 +256,19 @@ impl Store {
 
     /// What the container is doing now.
     pub(super) fn status(&self, state: &State) -> Result<Status> {
+        // Its lock tells whether somebody still makes it.
+        if state.pid == 0 && self.try_lock(&state.id)?.is_none() {
+            return Ok(Status::Creating);
+        }
+        self.status_held(state)
+    }
+
+    /// As [`Store::status`], for who holds the lock.
+    pub(super) fn status_held(&self, state: &State) -> Result<Status> {
         if !state.is_alive() {
             return Ok(Status::Stopped);
         }
-        if self.start_socket(&state.id).exists() {
+        if crate::start::is_awaited(&self.start_socket(&state.id))? {
             return Ok(Status::Created);
         }
         match state.cgroup()? {
@@ -152,7 +290,7 @@ impl State {
         match pidfd_open(pid, PidfdFlags::empty()) {
             // Looked at again with the handle held, so that it is of the right process.
             Ok(fd) => Ok(self.is_alive().then_some(fd)),
-            Err(rustix::io::Errno::SRCH) => Ok(None),
+            Err(Errno::SRCH) => Ok(None),
             Err(errno) => Err(Error::step(format!("open process {}", self.pid), errno)),
         }
     }
@@ -215,24 +353,45 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(&dir.path().join("deep/root"));
         assert!(store.ids().unwrap().is_empty());
-        store.reserve("a").unwrap();
+        let lock = store.reserve("a").unwrap();
         assert_eq!(store.reserve("a").unwrap_err().to_string(), "container with id exists: \"a\"");
         assert!(store.ids().unwrap().is_empty(), "not made yet");
         store.save(&state("a")).unwrap();
         assert_eq!(store.ids().unwrap(), ["a"]);
+        drop(lock);
+        assert!(store.reserve("a").is_err(), "it is there, though nobody holds it");
         store.remove("a").unwrap();
         assert_eq!(store.load("a").unwrap_err().to_string(), "container \"a\" does not exist");
     }
 
     #[test]
-    fn status_follows_process_and_socket() {
+    fn a_folder_that_a_killed_command_left_empty_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        fs::create_dir(dir.path().join("a")).unwrap();
+        drop(store.reserve("a").unwrap());
+        assert!(store.lock_within("b", Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn status_follows_process_lock_and_socket() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
         let mut own = state("x");
-        store.reserve("x").unwrap();
+        let lock = store.reserve("x").unwrap();
+        store.save(&own).unwrap();
+        let unfinished = store.load("x").unwrap();
+        assert_eq!(store.status(&unfinished).unwrap(), Status::Creating);
+        assert!(store.lock_within("x", Duration::from_millis(1)).unwrap_err().to_string().contains("another command"));
+        drop(lock);
+        assert_eq!(store.status(&unfinished).unwrap(), Status::Stopped, "its creator was killed");
+        store.save_process(&own).unwrap();
+        assert_eq!(store.load("x").unwrap().pid, own.pid);
         assert_eq!(store.status(&own).unwrap(), Status::Running);
-        fs::write(store.start_socket("x"), "").unwrap();
+        let listener = crate::start::listen(&store.start_socket("x")).unwrap();
         assert_eq!(store.status(&own).unwrap(), Status::Created);
+        drop(listener);
+        assert_eq!(store.status(&own).unwrap(), Status::Running, "the socket was left behind");
         own.start_time += 1; // the number was used again
         assert_eq!(store.status(&own).unwrap(), Status::Stopped);
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use spec::runtime::LinuxResources;
+use serde_json::{Map, Value, json};
 
 use super::log::Log;
 use super::state::{Status, Store};
@@ -31,6 +31,12 @@ pub(super) struct Update {
     /// Relative share of processor time
     #[arg(long)]
     cpu_share: Option<u64>,
+    /// Real-time period in microseconds
+    #[arg(long)]
+    cpu_rt_period: Option<u64>,
+    /// Real-time processor time in a real-time period in microseconds
+    #[arg(long, allow_hyphen_values = true)]
+    cpu_rt_runtime: Option<i64>,
     /// 1 to run only when nothing else does
     #[arg(long)]
     cpu_idle: Option<i64>,
@@ -40,74 +46,97 @@ pub(super) struct Update {
     /// Memory nodes that may be used
     #[arg(long)]
     cpuset_mems: Option<String>,
-    /// Memory limit in bytes
-    #[arg(long, allow_hyphen_values = true)]
+    /// Memory limit in bytes, or with a unit (64m)
+    #[arg(long, allow_hyphen_values = true, value_parser = bytes)]
     memory: Option<i64>,
-    /// Soft memory limit in bytes
-    #[arg(long, allow_hyphen_values = true)]
+    /// Soft memory limit in bytes, or with a unit
+    #[arg(long, allow_hyphen_values = true, value_parser = bytes)]
     memory_reservation: Option<i64>,
-    /// Limit of memory and swap together in bytes; -1 for no limit
-    #[arg(long, allow_hyphen_values = true)]
+    /// Limit of memory and swap together in bytes, or with a unit; -1 for no limit
+    #[arg(long, allow_hyphen_values = true, value_parser = bytes)]
     memory_swap: Option<i64>,
+    /// Taken for compatibility: the kernel has no limit of its own for its memory any more
+    #[arg(long, allow_hyphen_values = true, hide = true)]
+    kernel_memory: Option<String>,
+    /// Taken for compatibility, likewise
+    #[arg(long, allow_hyphen_values = true, hide = true)]
+    kernel_memory_tcp: Option<String>,
     /// Number of processes
     #[arg(long, allow_hyphen_values = true)]
     pids_limit: Option<i64>,
+    /// Schema of Intel RDT's cache allocation (not built)
+    #[arg(long)]
+    l3_cache_schema: Option<String>,
+    /// Schema of Intel RDT's memory bandwidth allocation (not built)
+    #[arg(long)]
+    mem_bw_schema: Option<String>,
     /// Name of the container
     id: String,
 }
 
 impl Update {
     pub(super) fn run(self, store: &Store, log: &Log) -> Result<()> {
+        if self.l3_cache_schema.is_some() || self.mem_bw_schema.is_some() {
+            return Err(Error::Unimplemented("update of Intel RDT".to_owned()));
+        }
+        let _lock = store.lock(&self.id)?;
         let mut state = store.load(&self.id)?;
-        if store.status(&state)? == Status::Stopped {
+        if store.status_held(&state)? == Status::Stopped {
             return Err(Error::WrongState { action: "update", state: "stopped" });
         }
         let missing = || Error::Cgroup(cgroup::Error::NotFound(state.cgroup.clone().unwrap_or_default()));
         let group = state.cgroup()?.ok_or_else(missing)?;
-        let limits = match &self.resources {
-            Some(path) => {
-                let resources = read(path)?;
-                let limits = crate::limits(&resources)?;
-                // What is written down is what the next command sees; devices stay as they were.
-                if let Some(linux) = state.spec.linux_mut() {
-                    linux.set_resources(Some(resources));
-                }
-                limits
-            }
-            None => self.limits(),
+        let asked = match &self.resources {
+            Some(path) => read(path)?,
+            None => self.resources(),
         };
+        let limits = crate::limits(&serde_json::from_value(asked.clone()).map_err(|source| self.unreadable(source))?)?;
         for warning in group.apply(&limits)? {
             log.warning(&warning.0);
+        }
+        // Written down is what the container is held to now: what it had, with what was asked for on top.
+        if let Some(linux) = state.spec.linux_mut() {
+            let present = serde_json::to_value(linux.resources()).map_err(|source| self.unreadable(source))?;
+            let merged = serde_json::from_value(merge(present, asked)).map_err(|source| self.unreadable(source))?;
+            linux.set_resources(Some(merged));
         }
         store.save(&state)
     }
 
-    fn limits(&self) -> cgroup::Limits {
-        cgroup::Limits {
-            memory: cgroup::Memory {
-                limit: self.memory,
-                reservation: self.memory_reservation,
-                swap: self.memory_swap,
-                ..cgroup::Memory::default()
-            },
-            cpu: cgroup::Cpu {
-                shares: self.cpu_share,
-                quota: self.cpu_quota,
-                period: self.cpu_period,
-                burst: self.cpu_burst,
-                cpus: self.cpuset_cpus.clone(),
-                mems: self.cpuset_mems.clone(),
-                idle: self.cpu_idle,
-                ..cgroup::Cpu::default()
-            },
-            pids: self.pids_limit,
-            blkio: cgroup::BlockIo { weight: self.blkio_weight, ..cgroup::BlockIo::default() },
-            ..cgroup::Limits::default()
+    fn unreadable(&self, source: serde_json::Error) -> Error {
+        Error::Parse { path: self.resources.clone().unwrap_or_default(), source }
+    }
+
+    /// The flags as the specification's resources; a number that is 0 was not meant, as with runc.
+    fn resources(&self) -> Value {
+        let mut resources = Map::new();
+        let mut set = |part: &str, name: &str, value: Value| {
+            if !value.is_null() && value != 0 && value != "" {
+                resources.entry(part).or_insert_with(|| json!({}))[name] = value;
+            }
+        };
+        set("blockIO", "weight", json!(self.blkio_weight));
+        set("cpu", "period", json!(self.cpu_period));
+        set("cpu", "quota", json!(self.cpu_quota));
+        set("cpu", "burst", json!(self.cpu_burst));
+        set("cpu", "shares", json!(self.cpu_share));
+        set("cpu", "realtimePeriod", json!(self.cpu_rt_period));
+        set("cpu", "realtimeRuntime", json!(self.cpu_rt_runtime));
+        set("cpu", "cpus", json!(self.cpuset_cpus));
+        set("cpu", "mems", json!(self.cpuset_mems));
+        set("memory", "limit", json!(self.memory));
+        set("memory", "reservation", json!(self.memory_reservation));
+        set("memory", "swap", json!(self.memory_swap));
+        set("pids", "limit", json!(self.pids_limit));
+        if let Some(idle) = self.cpu_idle {
+            // Here 0 is meant: it ends being idle.
+            resources.entry("cpu").or_insert_with(|| json!({}))["idle"] = json!(idle);
         }
+        Value::Object(resources)
     }
 }
 
-fn read(path: &PathBuf) -> Result<LinuxResources> {
+fn read(path: &PathBuf) -> Result<Value> {
     let text = if path.as_os_str() == "-" {
         let mut text = Vec::new();
         io::stdin().read_to_end(&mut text).at(|| "read standard input")?;
@@ -116,4 +145,65 @@ fn read(path: &PathBuf) -> Result<LinuxResources> {
         fs::read(path).at(|| format!("read {}", path.display()))?
     };
     serde_json::from_slice(&text).map_err(|source| Error::Parse { path: path.clone(), source })
+}
+
+/// Lays one tree of values over another; a list replaces a list.
+fn merge(below: Value, above: Value) -> Value {
+    match (below, above) {
+        (Value::Object(mut below), Value::Object(above)) => {
+            for (name, value) in above {
+                let under = below.remove(&name).unwrap_or_default();
+                below.insert(name, merge(under, value));
+            }
+            Value::Object(below)
+        }
+        (below, Value::Null) => below,
+        (_, above) => above,
+    }
+}
+
+/// A number of bytes, maybe with a unit of 1024s: `64m`, `1.5GiB`, `-1`.
+fn bytes(text: &str) -> Result<i64, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let wrong = || format!("{text:?} is no size");
+    let lower = text.to_ascii_lowercase();
+    let number = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).trim_end();
+    let unit = lower[number.len()..].trim_start().trim_end_matches("ib").trim_end_matches('b');
+    let power = match unit {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        _ => return Err(wrong()),
+    };
+    let size = number.parse::<f64>().ok().filter(|number| *number >= 0.0).ok_or_else(wrong)? * 1024f64.powi(power);
+    if size < i64::MAX as f64 { Ok(size as i64) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_may_have_units() {
+        for (text, size) in [("64m", 64 << 20), ("1.5GiB", 3 << 29), ("-1", -1), ("512", 512), ("2 KB", 2048)] {
+            assert_eq!(bytes(text), Ok(size), "{text}");
+        }
+        for text in ["", "m", "5x", "-2m", "1e30g"] {
+            assert!(bytes(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_lies_over_what_there_was() {
+        let below = json!({"memory": {"limit": 1, "swap": 2}, "pids": {"limit": 3}, "devices": [1, 2]});
+        let above = json!({"memory": {"limit": 9}, "cpu": {"shares": 5}, "devices": [3]});
+        let expected =
+            json!({"memory": {"limit": 9, "swap": 2}, "pids": {"limit": 3}, "devices": [3], "cpu": {"shares": 5}});
+        assert_eq!(merge(below, above), expected);
+    }
 }

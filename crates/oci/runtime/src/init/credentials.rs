@@ -70,7 +70,11 @@ pub(crate) fn become_user(process: &ProcessPlan) -> Result<()> {
     drop_bounding(caps.bounding)?;
     rustix::thread::set_keep_capabilities(true).at(|| "keep capabilities")?;
     let groups: Vec<Gid> = process.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    rustix::thread::set_thread_groups(&groups).at(|| "set additional groups")?;
+    match rustix::thread::set_thread_groups(&groups) {
+        // A plain user's namespace keeps the groups that the user has (user_namespaces(7), setgroups).
+        Err(rustix::io::Errno::PERM) if groups.is_empty() => {}
+        result => result.at(|| "set additional groups")?,
+    }
     let (uid, gid) = (Uid::from_raw(process.uid), Gid::from_raw(process.gid));
     rustix::thread::set_thread_res_gid(gid, gid, gid).at(|| format!("become group {}", process.gid))?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).at(|| format!("become user {}", process.uid))?;

@@ -91,6 +91,8 @@ impl Execution {
             }
             Starter::Listener { listener, creator } => {
                 creator.send(&Message::Created).at(|| "tell of the creation")?;
+                // Whoever starts it finds it by what its creator writes down: without that it must not stay.
+                message::expect(&creator, "being written down", |m| matches!(m, Message::Start))?;
                 drop(creator);
                 accept_start(&listener)?
             }

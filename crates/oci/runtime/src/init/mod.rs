@@ -11,6 +11,7 @@ pub(crate) mod labels;
 pub(crate) mod mounts;
 pub(crate) mod notify;
 pub(crate) mod paths;
+mod procfs;
 pub(crate) mod root;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,7 +23,7 @@ use rustix::process::DumpableBehavior;
 use crate::error::{AtStep, Result};
 use crate::hooks::{self, Point};
 use crate::join::join;
-use crate::launch::{Keyring, Root, Stdio};
+use crate::launch::{Enter, Keyring, Root, Stdio};
 use crate::message::{self, Channel, Message};
 use crate::plan::Plan;
 use crate::plan::namespaces::Kind;
@@ -48,6 +49,7 @@ pub(crate) struct Init<'a> {
     /// Who gets the listener of the seccomp filter.
     pub agent: Option<Agent>,
     pub keyring: Keyring,
+    pub enter: Enter,
     pub preserve_fds: u32,
     pub hooks: hooks::Plan<'a>,
     pub channel: Channel,
@@ -137,7 +139,7 @@ impl Init<'_> {
         }
         self.hooks.run(Point::CreateContainer, "creating")?;
         match own_mounts {
-            true => root::pivot(root.as_fd())?,
+            true => root::enter(root.as_fd(), self.enter)?,
             false => root::enter_detached(root.as_fd())?,
         }
         let propagation = own_mounts.then_some(plan.propagation);

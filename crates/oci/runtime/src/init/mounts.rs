@@ -9,7 +9,7 @@ use rustix::fs::CWD;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use sys::mount::{Change, Depth};
 
-use super::cgroups;
+use super::{cgroups, procfs};
 use crate::beneath::{self, Make};
 use crate::error::{AtStep, Error, Result};
 use crate::plan::mounts::{ATTR_RDONLY, MountKind, MountStep};
@@ -102,6 +102,7 @@ fn bind(place: &Place<'_>, step: &MountStep, tree: OwnedFd) -> Result<()> {
     }
     let (target, _) = beneath::open_or_make(place.root, &step.target, make)
         .at(|| format!("make mount point {}", step.target.display()))?;
+    procfs::check(step, &tree, &target)?;
     put(&tree, &target).at(|| step.name())?;
     propagate(place, &tree, step)
 }
@@ -143,6 +144,7 @@ fn new(
     if step.recursive_attrs != Change::default() {
         sys::mount::set_attr(&tree, step.recursive_attrs, Depth::Recursive).at(|| step.name())?;
     }
+    procfs::check(step, &tree, &target)?;
     put(&tree, &target).at(|| step.name())?;
     propagate(place, &tree, step)
 }

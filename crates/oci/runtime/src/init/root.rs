@@ -8,7 +8,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use sys::mount::{Change, Depth};
 
 use crate::error::{AtStep, Result};
-use crate::launch::Root;
+use crate::launch::{Enter, Root};
 use crate::plan::mounts::{ATTR_RDONLY, MS_PRIVATE, MS_SHARED, MS_UNBINDABLE};
 
 /// Cuts the new mount namespace off from the host's and puts the root on top of it.
@@ -61,8 +61,11 @@ pub(crate) fn enter_detached(root: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// Makes it the root of the namespace, and lets the host's tree go.
-pub(crate) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn enter(root: BorrowedFd<'_>, how: Enter) -> Result<()> {
     rustix::process::fchdir(root).at(|| "enter the root")?;
+    if how == Enter::Chroot {
+        return rustix::process::chroot(".").at(|| "chroot instead of pivot_root");
+    }
     match rustix::process::pivot_root(".", ".") {
         // The first file system of a ramdisk cannot be put away. The root lies on top of it, and nothing leads below:
         // not even `..`, which the kernel follows back into what is mounted there.

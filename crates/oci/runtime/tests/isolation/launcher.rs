@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cgroup::Hierarchy;
 use runtime::state::StateView;
-use runtime::{Created, Exec, Group, Keyring, Launch, Root, StartBy, Stdio, exec, launch, start};
+use runtime::{Created, Enter, Exec, Group, Keyring, Launch, Root, StartBy, Stdio, exec, launch, start};
 use rustix::fs::CWD;
 use rustix::mount::OpenTreeFlags;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -63,10 +63,11 @@ fn run(bundle: &Path, id: &str, flags: &[String]) -> runtime::Result<i32> {
             None => StartBy::Creator,
         },
         keyring: Keyring::New,
+        enter: Enter::Pivot,
     })?;
     let mut created = pending.wait_created()?;
     let result = match flag(flags, "--listen") {
-        Some(_) => start_elsewhere(&socket),
+        Some(_) => created.begin_start().and_then(|()| start_elsewhere(&socket)),
         None => created.start(),
     };
     let result = result.and_then(|()| match flag(flags, "--exec=") {

@@ -16,7 +16,7 @@ use std::path::Path;
 use cgroup::Cgroup;
 use jiff::Timestamp;
 use runtime::state::StateView;
-use runtime::{Exec, Group, Keyring, Launch, Progress, Root, StartBy};
+use runtime::{Enter, Exec, Group, Keyring, Launch, Progress, Root, StartBy};
 use rustix::event::epoll::EventFlags;
 use spec::runtime::{Linux, LinuxNamespaceType, PosixRlimitBuilder, PosixRlimitType, Process, Spec};
 
@@ -76,6 +76,7 @@ impl Supervisor {
             preserve_fds: 0,
             start: StartBy::Creator,
             keyring: Keyring::New,
+            enter: Enter::Pivot,
         })
         .map_err(|error| failed(&error))?;
         let mut child = Child::new(key, head.io, head.log, stdio, preparing(pending, caller, observer));
