@@ -200,7 +200,9 @@ async fn running(pods: &Api<Pod>, name: &str) -> Result<Duration> {
     let mut events = Box::pin(pods.watch(&parameters, &version).await?);
     while let Some(event) = tokio::time::timeout(Duration::from_secs(120), events.try_next()).await?? {
         match event {
-            WatchEvent::Modified(pod) if pod.status.and_then(|status| status.phase).as_deref() == Some("Running") => {
+            WatchEvent::Modified(pod)
+                if pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running") =>
+            {
                 return Ok(start.elapsed());
             }
             WatchEvent::Error(why) => return Err(format!("the watch of {name} ended: {why:?}").into()),
