@@ -42,7 +42,9 @@ const STAYS: &str = "trap 'exit 0' TERM; while :; do sleep 1; done";
 fn probes_by_http_by_connection_and_by_command_decide() {
     let cluster = Cluster::with_node();
     let serve = "mkdir /tmp/www; touch /tmp/www/live; exec httpd -f -p 8080 -h /tmp/www";
-    let get = |path: &str, threshold: u32| json!({ "httpGet": { "path": path, "port": "web" }, "periodSeconds": 1, "failureThreshold": threshold });
+    // A loaded machine answers late.
+    let probe = |how: &str, what: Value, threshold: u32| json!({ how: what, "periodSeconds": 1, "timeoutSeconds": 30, "failureThreshold": threshold });
+    let get = |path: &str, threshold| probe("httpGet", json!({ "path": path, "port": "web" }), threshold);
     let http = [
         ("ports", json!([{ "name": "web", "containerPort": 8080 }])),
         ("startupProbe", get("/live", 60)),
@@ -50,11 +52,12 @@ fn probes_by_http_by_connection_and_by_command_decide() {
         ("livenessProbe", get("/live", 1)),
     ];
     apply(&cluster, "http", pod(serve, &http));
-    let socket = json!({ "tcpSocket": { "port": 9090 }, "periodSeconds": 1, "failureThreshold": 1 });
+    let socket = probe("tcpSocket", json!({ "port": 9090 }), 1);
     let late = "while [ ! -e /tmp/go ]; do sleep 0.1; done; exec httpd -f -p 9090";
     apply(&cluster, "tcp", pod(late, &[("readinessProbe", socket)]));
-    let ask = json!({ "exec": { "command": ["sh", "-c", "test -e /tmp/well || { echo not well; exit 1; }"] }, "periodSeconds": 1, "failureThreshold": 1 });
-    apply(&cluster, "exec", pod(&format!("touch /tmp/well; {STAYS}"), &[("livenessProbe", ask)]));
+    let command = json!({ "command": ["sh", "-c", "test -e /tmp/well || { echo not well; exit 1; }"] });
+    let asked = [("startupProbe", probe("exec", command.clone(), 60)), ("livenessProbe", probe("exec", command, 1))];
+    apply(&cluster, "exec", pod(&format!("touch /tmp/well; {STAYS}"), &asked));
 
     cluster.wait("http has started", || field(&cluster, "http", ".status.containerStatuses[0].started") == "true");
     cluster.wait("http says that it is not ready", || {
@@ -124,9 +127,9 @@ fn hooks_run_around_a_container_and_a_command_that_is_not_there_says_so() {
 
 #[test]
 fn logs_that_were_moved_aside_are_read_as_one() {
-    let cluster = Cluster::with_node_and(&["--container-log-max-size", "8Ki"]);
-    let script =
-        "for n in 1 2 3; do while [ ! -e /tmp/$n ]; do sleep 0.1; done; seq -f \"$n %g\" 1000; done; exec sleep 100000";
+    let cluster = Cluster::with_node_and(&["--container-log-max-size", "8Ki", "--container-log-max-files", "30"]);
+    let script = "for n in 1 2 3; do while [ ! -e /tmp/$n ]; do sleep 0.1; done; \
+                  i=0; while [ $i -lt 1000 ]; do i=$((i+1)); echo $n $i; done; done; exec sleep 100000";
     apply(&cluster, "talks", pod(script, &[]));
     cluster.wait("it runs", || ready(&cluster, "talks"));
     let uid = field(&cluster, "talks", ".metadata.uid");
@@ -137,6 +140,9 @@ fn logs_that_were_moved_aside_are_read_as_one() {
         cluster.kubectl(["exec", "talks", "--", "touch", &format!("/tmp/{n}")]).ok();
         cluster.wait("the log is moved aside", || files() > n);
     }
+    // The last word was said, and nothing is left that would be moved aside while it is read.
+    let rests = || std::fs::metadata(folder.join("0.log")).is_ok_and(|about| about.len() <= 8 << 10);
+    cluster.wait("all is said", || rests() && cluster.kubectl(["logs", "talks", "--tail=1"]).out == "3 1000\n");
     let whole = wanted.join("\n");
     assert_eq!(cluster.kubectl(["logs", "talks"]).ok(), whole);
     assert_eq!(cluster.kubectl(["logs", "talks", "--tail=1500"]).ok(), wanted[1500..].join("\n"));
@@ -149,12 +155,14 @@ fn logs_that_were_moved_aside_are_read_as_one() {
 fn a_node_that_is_short_lets_pods_go_and_never_what_was_loaded_by_hand() {
     let thresholds = ["--eviction-hard", "memory.available<1Pi", "--image-gc-high-threshold", "0"];
     let cluster = Cluster::with_node_and(&[&thresholds[..], &["--image-gc-low-threshold", "0"]].concat());
-    // What asks for nothing is not even let in.
-    apply(&cluster, "asks", pod(STAYS, &[("resources", json!({ "requests": { "cpu": "1m" } }))]));
+    // What asks for nothing is not even let in, and nothing is placed on a node that is short unless it bears that.
+    let mut asks = pod(STAYS, &[("resources", json!({ "requests": { "cpu": "1m" } }))]);
+    asks["tolerations"] = json!([{ "operator": "Exists" }]);
+    apply(&cluster, "asks", asks);
     cluster.wait("it is evicted", || field(&cluster, "asks", ".status.reason") == "Evicted");
     let told = field(&cluster, "asks", ".status.message");
     assert!(told.contains("The node was low on resource: memory."), "{told}");
-    assert_eq!(field(&cluster, "asks", ".status.phase"), "Failed");
+    cluster.wait("it has failed", || field(&cluster, "asks", ".status.phase") == "Failed");
     let pressure = "jsonpath={.items[0].status.conditions[?(@.type=='MemoryPressure')].status}";
     cluster.wait("the node says so", || cluster.kubectl(["get", "nodes", "-o", pressure]).out == "True");
     assert!(cluster.docker(["images", "-q", "box:1"]).ok().len() > 5, "it was loaded by hand");

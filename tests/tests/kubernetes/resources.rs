@@ -145,9 +145,12 @@ fn a_drain_waits_for_a_budget() {
     cluster.kubectl(["rollout", "status", "deployment/guarded", "--timeout=60s"]).ok();
     says(&cluster, &["get", "pdb", "guarded", "-o", "jsonpath={.status.currentHealthy}"], "2");
     let node = cluster.kubectl(["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).ok();
-    let said = cluster.kubectl(["drain", &node, "--pod-selector=app=guarded", "--timeout=3s"]);
-    assert_ne!(said.code, 0, "{said:?}");
-    assert!(said.err.contains("Cannot evict pod as it would violate the pod's disruption budget."), "{said:?}");
+    let pod = cluster.kubectl(["get", "pods", "-l", "app=guarded", "-o", "jsonpath={.items[0].metadata.name}"]).ok();
+    let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": pod } }).to_string();
+    let path = format!("/api/v1/namespaces/default/pods/{pod}/eviction");
+    let said = cluster.kubectl_with(["create", "--raw", &path, "-f", "-"], &eviction);
+    let refused = "(TooManyRequests): Cannot evict pod as it would violate the pod's disruption budget.";
+    assert!(said.code != 0 && said.err.contains(refused), "{said:?}");
     let patch = r#"{"spec":{"minAvailable":0}}"#;
     cluster.kubectl(["patch", "pdb", "guarded", "--type=merge", "-p", patch]).ok();
     cluster.kubectl(["drain", &node, "--pod-selector=app=guarded", "--timeout=60s"]).ok();
