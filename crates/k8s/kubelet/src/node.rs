@@ -23,6 +23,8 @@ use crate::context::Context;
 
 /// How often the lease is renewed, and with it what costs little is looked at.
 const BEAT: Duration = Duration::from_secs(10);
+/// After so many beats without any address of its own, the node is where only this machine reaches it.
+const PATIENCE: u32 = 2;
 /// A status that did not change is told again after so long.
 const TOLD_AGAIN: Duration = Duration::from_secs(300);
 /// Pauses while the API does not answer.
@@ -47,6 +49,7 @@ impl Keeper {
         let api = Api::<Node>::all(self.context.client.clone());
         let mut told = self.register(&api).await;
         let mut last = Instant::now();
+        let mut lost = 0;
         let mut lease = lease::Lease::new(&self.context, &told);
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -54,7 +57,7 @@ impl Keeper {
             tokio::select! {
                 _ = beat.tick() => {
                     lease.renew().await;
-                    self.follow_addresses();
+                    self.follow_addresses(&mut lost);
                 }
                 () = self.changed.notified() => {}
             }
@@ -134,15 +137,16 @@ impl Keeper {
         object::status(&facts, old, Timestamp::now())
     }
 
-    fn follow_addresses(&self) {
+    /// `lost` counts the beats in which the machine had no address but the loopback.
+    fn follow_addresses(&self, lost: &mut u32) {
         if !self.context.config.addresses.is_empty() {
             return;
         }
         let found = addresses::find();
         let before = self.addresses.borrow().clone();
-        let is_loopback = found.iter().all(IpAddr::is_loopback);
-        // A link that is down for a moment does not make the node another one.
-        if found != before && !is_loopback {
+        *lost = if found.iter().all(IpAddr::is_loopback) { *lost + 1 } else { 0 };
+        // A link that is down for a moment does not make the node another one; but an address that is gone reaches nobody.
+        if found != before && (*lost == 0 || *lost >= PATIENCE) {
             tracing::info!(?before, ?found, "the node's addresses changed");
             self.addresses.send_replace(found);
         }
