@@ -10,17 +10,19 @@
 //! has run out when it was not renewed for its whole time under their eyes. A holder that ends in order gives the lease back, so that
 //! nobody waits; one that comes back with the identity it had takes up its own lease at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, PostParams};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::follow;
+use crate::informer::Informer;
 
 /// How long things take.
 #[derive(Debug, Clone, Copy)]
@@ -93,23 +95,23 @@ impl Election {
         {
             return Ok(leadership);
         }
-        let mut changes = std::pin::pin!(watcher::watch_object(self.api.clone(), &self.name).default_backoff());
+        let named = follow::config().fields(&format!("metadata.name={}", self.name));
+        let leases = Informer::start(self.api.clone(), named);
+        let (told, mut changes) = watch::channel(());
+        let _telling = leases.on(move |_| told.send_replace(()));
         let mut until = Instant::now() + self.times.lease;
         loop {
-            let free = match tokio::time::timeout_at(until, changes.try_next()).await {
+            let free = match tokio::time::timeout_at(until, changes.changed()).await {
                 Err(_) => true,
-                Ok(Ok(Some(seen))) => {
-                    let version = |lease: &Option<Lease>| lease.as_ref().and_then(ResourceExt::resource_version);
-                    if version(&seen) != version(&lease) {
-                        until = Instant::now() + self.patience(seen.as_ref());
-                        lease = seen;
+                Ok(_) => {
+                    let seen = leases.list().into_iter().next();
+                    if seen.as_ref().and_then(|seen| seen.resource_version())
+                        != lease.as_ref().and_then(ResourceExt::resource_version)
+                    {
+                        until = Instant::now() + self.patience(seen.as_deref());
+                        lease = seen.map(Arc::unwrap_or_clone);
                     }
                     !lease.as_ref().is_some_and(|lease| self.others(lease))
-                }
-                Ok(Ok(None)) => return Box::pin(self.attempt()).await,
-                Ok(Err(error)) => {
-                    tracing::debug!(lease = self.name, %error, "the watch of the lease ended; again later");
-                    false
                 }
             };
             if free {

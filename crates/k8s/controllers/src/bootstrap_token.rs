@@ -5,10 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Preconditions};
-use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt};
 
-use k8s_client::follow::{self, Meta};
+use k8s_client::follow::{self, Event, Meta};
 use k8s_client::queue::Queue;
 
 const NAMESPACE: &str = "kube-system";

@@ -8,12 +8,11 @@ use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use crate::resources::{self, Kind};
-use k8s_client::follow::{self, Meta};
+use k8s_client::follow::{self, Event, Meta};
 use k8s_client::queue::Queue;
 
 const FINALIZER: &str = "kubernetes";

@@ -9,14 +9,13 @@ use k8s_types::amounts::{Amounts, Sum, amounts, to_value};
 use k8s_types::quota::{Subject, recount};
 use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use kube::discovery::ApiResource;
-use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::resources::{self, Kind};
-use k8s_client::follow;
+use k8s_client::follow::{self, Event};
 use k8s_client::queue::Queue;
 
 /// Changes of a moment are counted together.

@@ -2,10 +2,9 @@
 
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
-use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt};
 
-use k8s_client::follow::{self, Meta};
+use k8s_client::follow::{self, Event, Meta};
 use k8s_client::queue::Queue;
 
 const NAME: &str = "default";

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::Api;
-use kube::runtime::watcher::Event;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::graph::{KindId, Uid};
 use crate::resources::{self, Kind};
-use k8s_client::follow::{self, Meta};
+use k8s_client::follow::{self, Event, Meta};
 
 /// Several definitions made at once are looked at together.
 const SETTLE: Duration = Duration::from_millis(300);
