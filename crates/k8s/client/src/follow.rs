@@ -3,6 +3,9 @@
 //! What is said on the wire is read by code that knows no kind; a kind's own reader sees one object at a time. So the reader of each kind is
 //! there once, whoever follows it.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
