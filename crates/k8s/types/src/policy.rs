@@ -20,6 +20,7 @@ pub mod at;
 pub mod check;
 pub mod metadata;
 pub mod read;
+pub mod table;
 
 pub use at::At;
 pub use metadata::NameRule;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_types::codec;
 use k8s_types::field::Errors;
-use k8s_types::policy::{Column, Policy};
-use k8s_types::schema;
+use k8s_types::policy::{Column, Policy, table};
+use k8s_types::schema::{self, Resource};
 use serde_json::Value;
 
 use super::Row;
@@ -69,16 +69,20 @@ impl Row {
         match &self.behaviour {
             Behaviour::Builtin(policy) => {
                 (policy.prepare_create)(new);
-                let stored = &self.stored;
-                let resource = match stored.converted {
-                    true => schema::builtin().resource(&stored.group, &stored.version, &self.resource.plural),
-                    false => Some(&*self.resource),
-                };
-                if let Some(resource) = resource {
+                if let Some(resource) = self.stored_resource() {
                     codec::normalize(new, &resource.ty());
                 }
             }
             Behaviour::Custom(custom) => custom.prepare_create(new),
+        }
+    }
+
+    /// The row of the version that is stored, of a built-in kind.
+    fn stored_resource(&self) -> Option<&Resource> {
+        let stored = &self.stored;
+        match stored.converted {
+            true => schema::builtin().resource(&stored.group, &stored.version, &self.resource.plural),
+            false => Some(&*self.resource),
         }
     }
 
@@ -99,7 +103,12 @@ impl Row {
     /// Every check of a new object.
     pub fn check_create(&self, new: &Value, errors: &mut Errors) {
         match &self.behaviour {
-            Behaviour::Builtin(policy) => policy.check_create(new, self.resource.namespaced, errors),
+            Behaviour::Builtin(policy) => {
+                policy.check_create(new, self.resource.namespaced, errors);
+                if let Some(resource) = self.stored_resource() {
+                    table::check(new, &resource.object, errors);
+                }
+            }
             Behaviour::Custom(custom) => custom.check_create(new, self.resource.namespaced, errors),
         }
     }
@@ -108,7 +117,12 @@ impl Row {
     pub fn check_update(&self, part: Part<'_>, new: &Value, old: &Value, errors: &mut Errors) {
         let namespaced = self.resource.namespaced;
         match (&self.behaviour, part) {
-            (Behaviour::Builtin(policy), Part::Whole) => policy.check_update(new, old, namespaced, errors),
+            (Behaviour::Builtin(policy), Part::Whole) => {
+                policy.check_update(new, old, namespaced, errors);
+                if let Some(resource) = self.stored_resource().filter(|_| !policy.update_alone) {
+                    table::check_change(new, old, &resource.object, errors);
+                }
+            }
             (Behaviour::Builtin(policy), Part::Status) => policy.check_status(new, old, namespaced, errors),
             (Behaviour::Builtin(policy), Part::Named(name)) => {
                 k8s_types::policy::metadata::validate_update(new, old, namespaced, errors);

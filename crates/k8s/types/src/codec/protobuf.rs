@@ -7,7 +7,7 @@ mod tests;
 mod write;
 
 pub(crate) use backwards::Backwards;
-pub use write::{ListEncoder, encode, message, watch_event};
+pub use write::{encode, item, list_head, message, watch_event};
 
 use super::{DecodeError, Decoded, TypeMeta};
 use crate::schema::{Struct, Type, builtin};

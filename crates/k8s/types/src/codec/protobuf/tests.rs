@@ -58,9 +58,11 @@ fn lists_are_written_item_by_item() {
     let ty = kind("", "v1", "ConfigMapList");
     let item = kind("", "v1", "ConfigMap");
     let items = [json!({"metadata": {"name": "a"}, "data": {"k": "v"}}), json!({"metadata": {"name": "b"}})];
-    let mut list = ListEncoder::new("v1", "ConfigMapList", &json!({"resourceVersion": "7"}));
-    items.iter().for_each(|value| list.push(value, item.as_struct().unwrap()));
-    let back = decode(&list.finish(), &ty).unwrap().value;
+    let mut written = Vec::new();
+    items.iter().for_each(|value| super::item(value, item.as_struct().unwrap(), &mut written));
+    let mut list = list_head("v1", "ConfigMapList", &json!({"resourceVersion": "7"}), written.len());
+    list.extend_from_slice(&written);
+    let back = decode(&list, &ty).unwrap().value;
     assert_eq!(
         back,
         json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": items})

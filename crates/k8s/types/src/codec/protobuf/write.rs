@@ -32,41 +32,24 @@ pub fn message(value: &Value, of: &Struct) -> Vec<u8> {
     out.finish()
 }
 
-/// A list encoded item by item, so that a long one never has to be there as values.
-pub struct ListEncoder {
-    api_version: String,
-    kind: String,
-    /// The message of the list so far, forwards.
-    raw: Vec<u8>,
+/// What a list begins with: the envelope up to its items, whose encoded items ([`item`]) take `items` bytes together and come behind it. `metadata`
+/// is the list's (`resourceVersion`, `continue`, `remainingItemCount`).
+pub fn list_head(api_version: &str, kind: &str, metadata: &Value, items: usize) -> Vec<u8> {
+    let mut out = Backwards::default();
+    out.object(metadata, &builtin().list_meta());
+    out.head(out.len(), 1);
+    out.head(out.len() + items, envelope::RAW);
+    out.type_meta(api_version, kind);
+    out.raw(MAGIC);
+    out.finish()
 }
 
-impl ListEncoder {
-    /// Begins a list: its kind and version, its metadata (`resourceVersion`, `continue`, `remainingItemCount`).
-    pub fn new(api_version: &str, kind: &str, metadata: &Value) -> Self {
-        let mut out = Backwards::default();
-        out.object(metadata, &builtin().list_meta());
-        out.head(out.len(), 1);
-        ListEncoder { api_version: api_version.into(), kind: kind.into(), raw: out.finish() }
-    }
-
-    /// Adds an object of the item's type.
-    pub fn push(&mut self, item: &Value, of: &Struct) {
-        let mut out = Backwards::default();
-        out.object(item, of);
-        out.head(out.len(), 2);
-        out.append_to(&mut self.raw);
-    }
-
-    /// The document.
-    pub fn finish(self) -> Vec<u8> {
-        let mut head = Backwards::default();
-        head.head(self.raw.len(), envelope::RAW);
-        head.type_meta(&self.api_version, &self.kind);
-        head.raw(MAGIC);
-        let mut out = head.finish();
-        out.extend_from_slice(&self.raw);
-        out
-    }
+/// Adds an item of a list, an object of this type, to what stands before it.
+pub fn item(value: &Value, of: &Struct, to: &mut Vec<u8>) {
+    let mut out = Backwards::default();
+    out.object(value, of);
+    out.head(out.len(), 2);
+    out.append_to(to);
 }
 
 /// A watch event as one message (in a stream a length of four bytes, big endian, stands before it): its type, such as `ADDED`, and a whole document.
