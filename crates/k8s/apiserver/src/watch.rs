@@ -141,8 +141,8 @@ impl State {
                         return Ok(Some(frame));
                     }
                 }
-                Err(WatchError::TooOld { after }) => {
-                    return Err(ApiError::expired(format!("too old resource version: {after}")));
+                Err(WatchError::TooOld { after, oldest }) => {
+                    return Err(ApiError::expired(format!("too old resource version: {after} ({oldest})")));
                 }
                 Err(WatchError::Closed) => return Ok(None),
             }

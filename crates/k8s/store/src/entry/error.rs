@@ -18,8 +18,8 @@ pub enum ReadError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WatchError {
     /// List again and watch from there: events that this watcher should have seen are no longer kept.
-    #[error("changes after revision {after} are no longer kept")]
-    TooOld { after: u64 },
+    #[error("changes after revision {after} are no longer kept, the oldest that can be followed from is {oldest}")]
+    TooOld { after: u64, oldest: u64 },
     #[error("the store is closed")]
     Closed,
 }

@@ -104,7 +104,7 @@ impl Watcher {
     fn take(&mut self) -> Result<(), WatchError> {
         let queue = self.topic.lock();
         if queue.gone > self.position {
-            return Err(WatchError::TooOld { after: self.position });
+            return Err(WatchError::TooOld { after: self.position, oldest: queue.gone });
         }
         let start = match queue.events.back() {
             Some(last) if last.revision > self.position => {
