@@ -1,4 +1,6 @@
-//! How the binary is linked.
+//! How the binary is linked, and what it says of itself: its compiler; `cargo xtask dist` tells commit and date.
+
+use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -8,4 +10,13 @@ fn main() {
     for argument in ["-static", "-no-pie"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
+    for name in ["SAMPAN_COMMIT", "SAMPAN_BUILD_DATE"] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = Command::new(rustc).arg("--version").output();
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let words: Vec<&str> = said.split_whitespace().take(2).collect();
+    let compiler = if words.is_empty() { "rustc".to_owned() } else { words.join(" ") };
+    println!("cargo::rustc-env=SAMPAN_COMPILER={compiler}");
 }

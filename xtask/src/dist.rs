@@ -3,10 +3,21 @@
 use crate::{cargo, run_command};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Builds `dist/sampan` and returns its path.
 pub(crate) fn dist() -> Result<PathBuf> {
-    run_command(cargo().args(["build", "--release", "--locked", "--package", "sampan", "--target", target()]))?;
+    let mut build = cargo();
+    build.args(["build", "--release", "--locked", "--package", "sampan", "--target", target()]);
+    // the commit's date, not the clock's: the same sources make the same program
+    for (name, what) in [("SAMPAN_COMMIT", "%H"), ("SAMPAN_BUILD_DATE", "%cd")] {
+        let mut git = Command::new("git");
+        git.env("TZ", "UTC").args(["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", &format!("--format={what}")]);
+        if let Some(said) = git.output().ok().filter(|output| output.status.success()) {
+            build.env(name, String::from_utf8_lossy(&said.stdout).trim());
+        }
+    }
+    run_command(&mut build)?;
     let built = PathBuf::from("target").join(target()).join("release/sampan");
     let bytes = std::fs::read(&built).with_context(|| format!("read {}", built.display()))?;
     ensure!(!has_interpreter(&bytes)?, "{} wants a dynamic loader: it is not static", built.display());

@@ -6,6 +6,7 @@ mod clients;
 mod datastore;
 mod faults;
 mod helm;
+mod hostile;
 mod jobs;
 mod kubectl;
 mod node;

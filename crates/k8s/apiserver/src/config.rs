@@ -20,8 +20,30 @@ pub struct Config {
     pub names: Vec<String>,
     /// How long events are kept after they were last written.
     pub event_ttl: Duration,
-    /// What `/version` says after the `+` of gitVersion.
-    pub build: String,
+    /// A file that configures admission, as kube-apiserver takes it.
+    pub admission: Option<PathBuf>,
+    /// What `/version` says.
+    pub build: Build,
+}
+
+/// What a server says of the program that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// What stands after the `+` of gitVersion.
+    pub name: String,
+    /// The commit it was built from; empty where nobody knows.
+    pub commit: String,
+    /// When, as RFC 3339; empty where nobody knows.
+    pub date: String,
+    /// What compiled it, such as `rustc 1.95.0`.
+    pub compiler: String,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        let (commit, date, compiler) = (String::new(), String::new(), "rustc".to_owned());
+        Build { name: "sampan".to_owned(), commit, date, compiler }
+    }
 }
 
 impl Config {
@@ -35,7 +57,8 @@ impl Config {
             cluster_domain: "cluster.local".to_owned(),
             names: Vec::new(),
             event_ttl: Duration::from_secs(3600),
-            build: "sampan".to_owned(),
+            admission: None,
+            build: Build::default(),
         }
     }
 }
@@ -60,6 +83,9 @@ pub enum OpenError {
     /// Keys and certificates cannot be made or read.
     #[error("cannot prepare certificates: {0}")]
     Pki(String),
+    /// The configuration of admission cannot be used.
+    #[error("cannot configure admission: {0}")]
+    Admission(#[from] crate::admission::pod_security::ConfigError),
     /// The first objects cannot be written.
     #[error("cannot create what every cluster has: {0}")]
     Bootstrap(String),

@@ -38,6 +38,6 @@ pub mod stored;
 mod testing;
 pub mod watch;
 
-pub use config::{Config, OpenError};
+pub use config::{Build, Config, OpenError};
 pub use identity::Identity;
 pub use server::ApiServer;

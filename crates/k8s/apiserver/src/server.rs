@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::admission::pod_security;
 use crate::allocate::Allocator;
 use crate::auth::Access;
 use crate::catalog::{Behaviour, Catalog};
@@ -25,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::pki::Pki;
 use crate::proxy::Sampler;
 use crate::registry::Registry;
-use crate::{Config, Identity, OpenError, bootstrap, crd, datastore};
+use crate::{Build, Config, Identity, OpenError, bootstrap, crd, datastore};
 
 /// The API server, a cheap handle.
 #[derive(Clone)]
@@ -70,6 +71,9 @@ impl ApiServer {
         let access = Access::open(&registry, &pki, &config).await?;
         registry.set_access(access.clone());
         registry.set_event_ttl(config.event_ttl);
+        if let Some(file) = &config.admission {
+            registry.set_pod_security(pod_security::Config::read(file)?);
+        }
         registry.allocator().load(&registry).await?;
         bootstrap::run(&registry, &pki, &config).await?;
         crd::start(&registry).await?;
@@ -162,7 +166,7 @@ impl ApiServer {
         &self.inner.metrics
     }
 
-    pub(crate) fn build(&self) -> &str {
+    pub(crate) fn build(&self) -> &Build {
         &self.inner.config.build
     }
 

@@ -207,6 +207,9 @@ pub struct KubernetesFlags {
     /// How long Kubernetes keeps an event after it was last written
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     pub event_ttl: Duration,
+    /// Defaults and exemptions of the pod security standards, in a file as kube-apiserver takes it
+    #[arg(long, value_name = "FILE")]
+    pub admission_control_config_file: Option<PathBuf>,
     #[command(flatten)]
     pub kubelet: KubeletFlags,
 }

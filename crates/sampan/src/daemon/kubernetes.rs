@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use engine::Engine;
-use k8s_apiserver::{ApiServer, Config, Identity};
+use k8s_apiserver::{ApiServer, Build, Config, Identity};
 use k8s_kubelet::Kubelet;
 use tokio::net::TcpListener;
 
@@ -30,6 +30,8 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf, engine: Engine) 
     let mut config = Config::new(data_root.join("kubernetes"));
     config.datastore.clone_from(&flags.datastore);
     config.event_ttl = flags.event_ttl;
+    config.admission.clone_from(&flags.admission_control_config_file);
+    config.build = build();
     let dir = config.dir.clone();
     let address: SocketAddr = flags
         .kubernetes_listen
@@ -63,6 +65,21 @@ pub async fn start(flags: &KubernetesFlags, data_root: PathBuf, engine: Engine) 
         node::start(&server, engine, node::Settings { name: &name, data_root: &data_root, flags: &flags.kubelet });
     let kubelet = kubelet.await?;
     Ok(Kubernetes { leading, services, kubelet, volumes, server, serving })
+}
+
+/// What this program is. One that was not made for distribution tells when its file was written.
+fn build() -> Build {
+    let written = || {
+        let time = std::fs::metadata("/proc/self/exe").and_then(|file| file.modified()).ok()?;
+        let time = k8s_openapi::jiff::Timestamp::try_from(time).ok()?;
+        Some(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    };
+    Build {
+        commit: option_env!("SAMPAN_COMMIT").unwrap_or_default().to_owned(),
+        date: option_env!("SAMPAN_BUILD_DATE").map(str::to_owned).or_else(written).unwrap_or_default(),
+        compiler: env!("SAMPAN_COMPILER").to_owned(),
+        ..Build::default()
+    }
 }
 
 impl Kubernetes {

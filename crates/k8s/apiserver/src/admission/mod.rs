@@ -9,7 +9,7 @@ mod limit_ranger;
 pub mod lookup;
 mod namespace_lifecycle;
 mod node_restriction;
-mod pod_security;
+pub mod pod_security;
 mod pods;
 mod priority;
 pub mod quota;

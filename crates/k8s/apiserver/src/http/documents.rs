@@ -9,6 +9,7 @@ use super::body::Body;
 use super::negotiate::{self, Accepted};
 use super::options::Parameters;
 use super::path::Route;
+use crate::Build;
 use crate::discovery;
 use crate::health::Health;
 use crate::server::ApiServer;
@@ -181,11 +182,14 @@ fn aggregated(accept: &str) -> Option<&'static str> {
     None
 }
 
-fn version(build: &str) -> serde_json::Value {
+/// Go has no part in it, and clients want to read something there.
+fn version(build: &Build) -> serde_json::Value {
     let platform = format!("linux/{}", if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
+    let Build { name, commit, date, compiler } = build;
+    let tree = if commit.is_empty() { "" } else { "clean" };
     json!({
-        "major": "1", "minor": "37", "gitVersion": format!("v1.37.0+{build}"), "gitCommit": "", "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc", "platform": platform
+        "major": "1", "minor": "37", "gitVersion": format!("v1.37.0+{name}"), "gitCommit": commit, "gitTreeState": tree,
+        "buildDate": date, "goVersion": format!("none ({compiler})"), "compiler": "rustc", "platform": platform
     })
 }
 

@@ -7,6 +7,7 @@ mod documents;
 mod gzip;
 mod handle;
 mod listen;
+pub mod lists;
 pub mod negotiate;
 mod objects;
 pub mod options;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::answer;
 use super::body::Body;
 use super::components;
+use super::lists;
 use super::negotiate::{self, Accepted};
 use super::options::{ListParameters, Parameters};
 use super::path::ResourcePath;
@@ -231,7 +232,7 @@ impl Ask {
     async fn list(&self, registry: &Registry, p: ListParameters) -> Result<Response<Body>, ApiError> {
         let (accepted, include) = (self.accepted(true)?, self.include()?);
         let page = self.page(registry, &p).await?;
-        render::list(&self.row, page, accepted, include)
+        lists::list(&self.row, page, accepted, include).await
     }
 
     /// The page of objects that the parameters ask for.
@@ -433,7 +434,7 @@ impl Ask {
                 Err(error) => return Err(error),
             }
         }
-        render::list(&self.row, page, accepted, include)
+        lists::list(&self.row, page, accepted, include).await
     }
 }
 

@@ -14,6 +14,7 @@ use super::sampler::{Rate, Usage};
 use crate::catalog::Row;
 use crate::http::answer;
 use crate::http::body::Body;
+use crate::http::lists;
 use crate::http::negotiate;
 use crate::http::render::{self, IncludeObject};
 use crate::registry::{Filter, Page};
@@ -52,7 +53,7 @@ pub async fn answer(server: &ApiServer, ask: &Ask<'_>) -> Result<Response<Body>,
             }
         }
         let page = Page { entries, revision: 0, token: String::new(), remaining: None };
-        return render::list(&row, page, accepted, include);
+        return lists::list(&row, page, accepted, include).await;
     }
     let subject = server.registry().get(&subjects, &path.namespace, &path.name).await?;
     let entry = match &subject {

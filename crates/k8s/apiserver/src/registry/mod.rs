@@ -21,6 +21,7 @@ use k8s_store::{At, Store, Write};
 use k8s_types::status::ApiError;
 use serde_json::Value;
 
+use crate::admission::pod_security;
 use crate::admission::quota::Turns;
 use crate::allocate::Allocator;
 use crate::auth::Access;
@@ -55,6 +56,7 @@ struct Inner {
     turns: Turns,
     access: OnceLock<Access>,
     event_ttl: OnceLock<Duration>,
+    pod_security: OnceLock<pod_security::Config>,
 }
 
 impl Registry {
@@ -68,6 +70,7 @@ impl Registry {
                 turns: Turns::default(),
                 access: OnceLock::new(),
                 event_ttl: OnceLock::new(),
+                pod_security: OnceLock::new(),
             }),
         }
     }
@@ -105,6 +108,16 @@ impl Registry {
     /// Says how long events live, once; an hour otherwise.
     pub fn set_event_ttl(&self, ttl: Duration) {
         let _ = self.inner.event_ttl.set(ttl);
+    }
+
+    /// Says what the pod security standards begin with, once; no restriction otherwise.
+    pub fn set_pod_security(&self, config: pod_security::Config) {
+        let _ = self.inner.pod_security.set(config);
+    }
+
+    /// What the pod security standards begin with.
+    pub(crate) fn pod_security(&self) -> &pod_security::Config {
+        self.inner.pod_security.get_or_init(pod_security::Config::default)
     }
 
     /// A write of an object, gone by itself after a while if it is an event.

@@ -39,6 +39,17 @@ pub struct Grades {
     pub warn: Grade,
 }
 
+impl Grades {
+    /// No restriction of any kind.
+    pub const FREE: Grades = Grades { enforce: Grade::FREE, audit: Grade::FREE, warn: Grade::FREE };
+}
+
+impl Default for Grades {
+    fn default() -> Self {
+        Grades::FREE
+    }
+}
+
 impl Level {
     fn parse(text: &str) -> Option<Level> {
         match text {
@@ -84,37 +95,41 @@ pub struct BadLabel {
     pub detail: String,
 }
 
-/// Reads the labels of a namespace. What cannot be read counts as restricted for enforcement and as free
-/// otherwise, and is returned besides.
-pub fn grades(namespace: &Value) -> (Grades, Vec<BadLabel>) {
+/// Reads the labels of a namespace; what they do not say is as in `defaults`. What cannot be read counts as restricted for enforcement and as
+/// free otherwise, and is returned besides.
+pub fn grades(namespace: &Value, defaults: Grades) -> (Grades, Vec<BadLabel>) {
+    let labels = namespace.pointer("/metadata/labels");
+    let (grades, mut bad) =
+        read(|key| labels.and_then(|labels| labels.get(format!("{PREFIX}{key}"))).and_then(Value::as_str), defaults);
+    bad.iter_mut().for_each(|label| label.key.insert_str(0, PREFIX));
+    (grades, bad)
+}
+
+/// Reads `enforce`, `enforce-version` and so on.
+pub fn read<'a>(text: impl Fn(&str) -> Option<&'a str>, defaults: Grades) -> (Grades, Vec<BadLabel>) {
     let mut bad = Vec::new();
-    let mut one = |mode: &str, when_bad: Level| {
-        let label = |suffix: &str| {
-            let key = format!("{PREFIX}{mode}{suffix}");
-            namespace.pointer("/metadata/labels").and_then(|l| l.get(&key)).and_then(Value::as_str).map(|v| (key, v))
+    let mut one = |mode: &str, mut grade: Grade, when_bad: Level| {
+        let mut note = |key: String, value: &str, detail: &str| {
+            bad.push(BadLabel { key, value: value.to_owned(), detail: detail.to_owned() });
         };
-        let mut grade = Grade::FREE;
-        if let Some((key, value)) = label("") {
+        if let Some(value) = text(mode) {
             grade.level = Level::parse(value).unwrap_or_else(|| {
-                let detail = "must be one of privileged, baseline, restricted".to_owned();
-                bad.push(BadLabel { key, value: value.to_owned(), detail });
+                note(mode.to_owned(), value, "must be one of privileged, baseline, restricted");
                 when_bad
             });
         }
-        if let Some((key, value)) = label("-version") {
+        let key = format!("{mode}-version");
+        if let Some(value) = text(&key) {
             match parse_version(value) {
                 Some(minor) => grade.minor = minor,
-                None => {
-                    let detail = r#"must be "latest" or "v1.x""#.to_owned();
-                    bad.push(BadLabel { key, value: value.to_owned(), detail });
-                }
+                None => note(key, value, r#"must be "latest" or "v1.x""#),
             }
         }
         grade
     };
-    let enforce = one("enforce", Level::Restricted);
-    let audit = one("audit", Level::Privileged);
-    let warn = one("warn", Level::Privileged);
+    let enforce = one("enforce", defaults.enforce, Level::Restricted);
+    let audit = one("audit", defaults.audit, Level::Privileged);
+    let warn = one("warn", defaults.warn, Level::Privileged);
     (Grades { enforce, audit, warn }, bad)
 }
 

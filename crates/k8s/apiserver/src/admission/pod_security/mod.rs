@@ -1,6 +1,7 @@
 //! The pod security standards: what a namespace's labels allow its pods is enforced, and told about workloads.
 
 mod baseline;
+mod config;
 mod level;
 mod pod;
 mod restricted;
@@ -16,6 +17,7 @@ use self::level::{Grade, Grades, Level};
 use self::pod::Pod;
 use super::{Attributes, Operation, lookup};
 use crate::registry::Registry;
+pub use config::{Config, ConfigError};
 
 /// One thing that a pod does and should not.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,10 +87,18 @@ pub async fn validate(registry: &Registry, attributes: &mut Attributes<'_>) -> R
     if !is_pod && template.is_none() {
         return Ok(());
     }
+    let config = registry.pod_security();
+    let spec = template.map_or(&attributes.after()["spec"], |template| &template["spec"]);
+    if config.exempts_namespace(attributes.namespace)
+        || config.exempts_user(&attributes.identity.name)
+        || config.exempts_class(spec)
+    {
+        return Ok(());
+    }
     let Some(namespace) = lookup::get(registry, "", "namespaces", "", attributes.namespace).await? else {
         return Ok(());
     };
-    let grades = level::grades(&namespace).0;
+    let grades = level::grades(&namespace, config.defaults).0;
     if is_pod { check_pod(attributes, grades) } else { check_template(attributes, grades) }
 }
 
@@ -154,8 +164,9 @@ fn check_template(attributes: &mut Attributes<'_>, grades: Grades) -> Result<(),
 
 /// Labels must be readable, and who tightens them hears which pods break them already.
 async fn check_labels(registry: &Registry, attributes: &mut Attributes<'_>) -> Result<(), ApiError> {
-    let (grades, bad) = level::grades(attributes.after());
-    let (before, bad_before) = level::grades(attributes.before());
+    let config = registry.pod_security();
+    let (grades, bad) = level::grades(attributes.after(), config.defaults);
+    let (before, bad_before) = level::grades(attributes.before(), config.defaults);
     let known = |key: &str, value: &str| bad_before.iter().any(|b| b.key == key && b.value == value);
     let mut errors = Errors::new();
     for label in bad.iter().filter(|label| !known(&label.key, &label.value)) {
@@ -165,6 +176,11 @@ async fn check_labels(registry: &Registry, attributes: &mut Attributes<'_>) -> R
     if !errors.is_empty() {
         return Err(ApiError::invalid(&attributes.row.group_kind(), attributes.name, &errors));
     }
+    if config.exempts_namespace(attributes.name) {
+        let asks = grades != Grades::FREE && (attributes.operation == Operation::Create || grades != before);
+        attributes.warnings.extend(asks.then(|| ignored(attributes.name, grades)));
+        return Ok(());
+    }
     let enforce = grades.enforce;
     let tightened = attributes.operation == Operation::Update && enforce != before.enforce;
     if tightened && enforce.level > Level::Privileged {
@@ -172,6 +188,16 @@ async fn check_labels(registry: &Registry, attributes: &mut Attributes<'_>) -> R
         attributes.warnings.extend(existing(&pods, attributes.name, enforce));
     }
     Ok(())
+}
+
+/// What is told of labels that do nothing, because the namespace is exempt.
+fn ignored(namespace: &str, grades: Grades) -> String {
+    let Grades { enforce, audit, warn } = grades;
+    let modes = [("enforce", enforce), ("audit", audit), ("warn", warn)];
+    let said = modes.iter().filter(|(_, grade)| grade.level > Level::Privileged);
+    let said: Vec<String> = said.map(|(mode, grade)| format!("{mode}={grade}")).collect();
+    let said = said.join(", ");
+    format!("namespace {namespace:?} is exempt from Pod Security, and the policy ({said}) will be ignored")
 }
 
 /// Warnings about the pods that are there; at most some thousands are looked at.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::judge;
-use super::level::{Grade, Level, grades};
+use super::level::{Grade, Grades, Level, grades};
 use super::pod::Pod;
 
 fn verdict(level: Level, pod: Value) -> Option<String> {
@@ -76,9 +76,10 @@ fn labels_choose_the_grade() {
         "pod-security.kubernetes.io/enforce": "baseline",
         "pod-security.kubernetes.io/enforce-version": "v1.30",
         "pod-security.kubernetes.io/warn": "strict"}}});
-    let (grades, bad) = grades(&namespace);
+    let (grades, bad) = grades(&namespace, Grades::FREE);
     assert_eq!(grades.enforce.to_string(), "baseline:v1.30");
     assert_eq!(grades.audit, Grade::FREE);
     assert_eq!(bad.len(), 1);
+    assert_eq!(bad[0].key, "pod-security.kubernetes.io/warn");
     assert_eq!(bad[0].detail, "must be one of privileged, baseline, restricted");
 }
