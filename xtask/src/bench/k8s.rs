@@ -1,7 +1,7 @@
 //! Kubernetes: how soon the API answers, what it costs to be idle, and what load programs measure against it and beside etcd.
 
 use super::oci::busybox_rootfs;
-use super::{Times, peers::Daemon};
+use super::{Times, k8s_api, peers::Daemon};
 use crate::{cargo, run_command};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
@@ -9,21 +9,18 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const STARTS: usize = 10;
-/// How long the idle daemon is looked at.
-const IDLE: Duration = Duration::from_secs(20);
 const LISTEN: &str = "127.0.0.1:6443";
 /// The backend of the Services that are measured has an address here.
 const BRIDGE: &str =
     "ip link add bench0 type bridge && ip address add 10.99.0.1/24 dev bench0 && ip link set bench0 up";
-/// Clock ticks a second in /proc/pid/stat.
-const TICKS: f64 = 100.0;
 
 /// Starts, idle cost, load.
 pub(super) fn bench(binary: &Path) -> Result<()> {
-    let [load, services, puts] = [program("kubernetes")?, program("services")?, program("puts")?];
+    let [load, api, services, puts] =
+        [program("kubernetes")?, program("api")?, program("services")?, program("puts")?];
     run_command(&mut Command::new(puts))?;
     let folder = std::env::temp_dir().join(format!("sampan-bench-k8s.{}", std::process::id()));
-    let result = first_starts(binary, &folder).and_then(|()| cluster(binary, &load, &services, &folder));
+    let result = first_starts(binary, &folder).and_then(|()| cluster(binary, [&load, &api, &services], &folder));
     let _ = std::fs::remove_dir_all(&folder);
     result
 }
@@ -59,7 +56,7 @@ fn until_node_ready(daemon: &Daemon, folder: &Path) -> Result<()> {
     run_command(Command::new("nsenter").args(["-n", "-t", &daemon.pid().to_string(), "sh", "-c", &script]))
 }
 
-fn cluster(binary: &Path, load: &Path, services: &Path, folder: &Path) -> Result<()> {
+fn cluster(binary: &Path, [load, api, services]: [&Path; 3], folder: &Path) -> Result<()> {
     let mut ready = Times::default();
     for _ in 0..STARTS {
         let began = Instant::now();
@@ -72,7 +69,8 @@ fn cluster(binary: &Path, load: &Path, services: &Path, folder: &Path) -> Result
     let daemon = Daemon::sampan_with(binary, folder, &["--kubernetes", "--kubernetes-listen", LISTEN])?;
     until_ready(&daemon)?;
     image(&daemon, folder)?;
-    idle(&daemon)?;
+    k8s_api::idle(&daemon)?;
+    k8s_api::load(&daemon, api)?;
     let kubeconfig = folder.join("data/kubernetes/admin.kubeconfig");
     let inside = ["-n", "-t", &daemon.pid().to_string()].map(str::to_owned);
     run_command(Command::new("nsenter").args(&inside).args(["sh", "-c", BRIDGE]))?;
@@ -109,28 +107,6 @@ fn image(daemon: &Daemon, folder: &Path) -> Result<()> {
     let output = Command::new("tar").arg("-C").arg(folder.join("rootfs")).args(["-c", "."]).output().context("tar")?;
     ensure!(output.status.success(), "tar: {}", output.status);
     daemon.call("POST", "/images/create?fromSrc=-&repo=bench&tag=1", &output.stdout).map(drop)
-}
-
-fn idle(daemon: &Daemon) -> Result<()> {
-    std::thread::sleep(Duration::from_secs(5));
-    let before = ticks(daemon.pid())?;
-    std::thread::sleep(IDLE);
-    let share = (ticks(daemon.pid())? - before) / TICKS / IDLE.as_secs_f64() * 100.0;
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).map_or("?", str::trim);
-    println!("\n### Idle, Kubernetes on\n\n| | |\n|---|---|");
-    println!("| proportional set size, all processes | {:.1} MiB |", daemon.memory()?);
-    println!("| resident set of the daemon | {resident} |\n| processor | {share:.2} % of a core |");
-    Ok(())
-}
-
-/// Time that a process has used.
-fn ticks(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let number =
-        |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).context("no time in /proc/pid/stat");
-    Ok(number(11)? + number(12)?)
 }
 
 /// Builds a load program; its path.

@@ -3,6 +3,7 @@
 mod api;
 mod images;
 mod k8s;
+mod k8s_api;
 mod oci;
 mod peers;
 
