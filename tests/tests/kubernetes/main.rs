@@ -6,7 +6,6 @@ mod clients;
 mod datastore;
 mod faults;
 mod helm;
-mod hostile;
 mod jobs;
 mod kubectl;
 mod node;

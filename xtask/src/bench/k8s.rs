@@ -16,8 +16,7 @@ const BRIDGE: &str =
 
 /// Starts, idle cost, load.
 pub(super) fn bench(binary: &Path) -> Result<()> {
-    let [load, api, services, puts] =
-        [program("kubernetes")?, program("api")?, program("services")?, program("puts")?];
+    let [load, api, services, puts] = [program("kubernetes")?, program("api")?, program("services")?, program("puts")?];
     run_command(&mut Command::new(puts))?;
     let folder = std::env::temp_dir().join(format!("sampan-bench-k8s.{}", std::process::id()));
     let result = first_starts(binary, &folder).and_then(|()| cluster(binary, [&load, &api, &services], &folder));
