@@ -35,10 +35,11 @@ fn field<T: DeserializeOwned>(text: &[u8]) -> String {
     let mut reader = serde_json::Deserializer::from_slice(text);
     match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Ok(_) => String::new(),
-        Err(error) => match error.path().to_string() {
-            whole if whole == "." => String::new(),
-            path => path,
-        },
+        Err(error) => {
+            // A dot is the whole, a question mark what could not be told: the text ended before its name.
+            let path = error.path().to_string();
+            path.strip_suffix('?').unwrap_or(&path).trim_end_matches('.').to_owned()
+        }
     }
 }
 
@@ -62,6 +63,7 @@ mod tests {
         refused(r#"{"process": {"cwd": 3}}"#, "process.cwd: invalid type");
         refused(r#"{"process": {"user": {}}}"#, "process: missing field `cwd`");
         refused(r#"{"hostname": "a""#, "EOF while parsing");
+        refused(r#"{"process": {"cwd""#, "process: EOF while parsing");
         refused("", "EOF while parsing");
         refused("{} {}", "trailing characters");
     }

@@ -330,7 +330,7 @@ impl Client {
     async fn share_mounts(&self) -> Result<()> {
         let namespace = |process: &str| std::fs::File::open(format!("/proc/{process}/ns/mnt"));
         let unknown = |source| Error::System { step: "look at the mount namespaces of daemon and supervisor", source };
-        let own = namespace("self").map_err(unknown)?;
+        let own = namespace("thread-self").map_err(unknown)?;
         let theirs = namespace(&self.supervisor_pid().to_string()).map_err(unknown)?;
         let [ours, theirs] = [&own, &theirs].map(|file| rustix::fs::fstat(file).map(|stat| (stat.st_dev, stat.st_ino)));
         if ours.map_err(|errno| unknown(errno.into()))? != theirs.map_err(|errno| unknown(errno.into()))? {
