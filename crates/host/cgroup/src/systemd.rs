@@ -7,10 +7,9 @@ mod bus;
 mod unit;
 mod wire;
 
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use sys::clone::Idle;
 
 pub use self::unit::{Property, Scope, properties};
 
@@ -56,14 +55,14 @@ impl Systemd {
     /// Makes a scope with a process in it that waits. Fails if there is one of that name with something in it.
     pub fn start_scope(&mut self, scope: &Scope, properties: &[Property]) -> Result<Anchor> {
         let step = |source| Error::Systemd { action: format!("start {}", scope.name()), source };
-        let anchor = Anchor::new().map_err(step)?;
+        let anchor = Anchor(Idle::new(0).map_err(step)?);
         self.bus.listen_to_jobs().map_err(step)?;
-        match self.ask_for(scope, anchor.pid, properties) {
+        match self.ask_for(scope, anchor.0.pid(), properties) {
             Err(error) if error.to_string().contains("UnitExists") => {
                 // What is left of one that has failed is forgotten on request.
                 let reset = |body: &mut Writer| body.string(scope.name());
                 let _ = self.bus.call(MANAGER, "ResetFailedUnit", "s", reset);
-                self.ask_for(scope, anchor.pid, properties)
+                self.ask_for(scope, anchor.0.pid(), properties)
             }
             result => result,
         }
@@ -129,38 +128,16 @@ fn sockets(manager: Manager) -> Vec<(PathBuf, bus::Kind)> {
 
 /// A process that keeps a scope alive until it is dropped.
 #[derive(Debug)]
-pub struct Anchor {
-    pid: i32,
-    pidfd: OwnedFd,
-}
+pub struct Anchor(Idle);
 
 impl Anchor {
-    fn new() -> std::io::Result<Anchor> {
-        let parent = rustix::process::getpid();
-        let child = sys::clone::clone_process(0, None, || {
-            // The parent kills it; should that be gone, it goes by itself.
-            while rustix::process::getppid() == Some(parent) {
-                std::thread::sleep(std::time::Duration::from_secs(1));
-            }
-            0
-        })?;
-        Ok(Anchor { pid: child.pid, pidfd: child.pidfd })
-    }
-
     /// The group that it is in: that of the scope, beneath the mounts.
     pub fn cgroup(&self) -> Result<String> {
-        let path = PathBuf::from(format!("/proc/{}/cgroup", self.pid));
+        let path = PathBuf::from(format!("/proc/{}/cgroup", self.0.pid()));
         let text = crate::files::read(&path)?;
         let of = |kind: &str| text.lines().find_map(|line| line.split_once(kind).map(|(_, path)| path.to_owned()));
         // The v2 tree where systemd uses it, else the v1 hierarchy of its own.
         let found = of("0::").filter(|path| path != "/").or_else(|| of(":name=systemd:"));
-        found.ok_or(Error::NotFound(format!("of the process {}", self.pid)))
-    }
-}
-
-impl Drop for Anchor {
-    fn drop(&mut self) {
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        found.ok_or(Error::NotFound(format!("of the process {}", self.0.pid())))
     }
 }

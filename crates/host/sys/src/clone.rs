@@ -1,13 +1,16 @@
 //! Making a process with clone3(2), into namespaces and a control group at once.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// libc's own constant is an `int`, which it does not fit into.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Makes the copy a child of the caller's parent.
 pub const CLONE_PARENT: u64 = libc::CLONE_PARENT as u64;
+
+/// Shares the table of descriptors with the copy.
+pub const CLONE_FILES: u64 = libc::CLONE_FILES as u64;
 
 /// A process that was made.
 #[derive(Debug)]
@@ -16,6 +19,38 @@ pub struct Child {
     pub pid: i32,
     /// Its handle.
     pub pidfd: OwnedFd,
+}
+
+/// A copy of this process that only waits: for what lasts as long as a process is in it. Killed and reaped when this is dropped.
+#[derive(Debug)]
+pub struct Idle(Child);
+
+impl Idle {
+    /// Makes one; `flags` as for [`clone_process`].
+    pub fn new(flags: u64) -> io::Result<Idle> {
+        let parent = rustix::process::getpid();
+        let wait = || {
+            // Should the parent be gone, it goes by itself.
+            while rustix::process::getppid() == Some(parent) {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
+            0
+        };
+        clone_process(flags, None, wait).map(Idle)
+    }
+
+    /// Its id in the caller's pid namespace.
+    pub fn pid(&self) -> i32 {
+        self.0.pid
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        use rustix::process::{Signal, WaitId, WaitIdOptions};
+        let _ = rustix::process::pidfd_send_signal(&self.0.pidfd, Signal::KILL);
+        let _ = rustix::process::waitid(WaitId::PidFd(self.0.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
 }
 
 /// Copies this process and runs `body` in the copy, which ends with the exit code that `body` returns.

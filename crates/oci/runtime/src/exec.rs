@@ -7,12 +7,9 @@ use std::path::Path;
 
 use cgroup::{Cgroup, Entry};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::process::DumpableBehavior;
 use rustix::thread::{CpuSet, ThreadNameSpaceType};
-use spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Process};
-use sys::clone::Child;
+use spec::runtime::{Linux, Process};
 
 use crate::error::{AtStep, Result};
 use crate::hooks;
@@ -20,10 +17,11 @@ use crate::init::execute::{self, Execution, MissingCwd, Starter, Streams};
 use crate::init::labels::{self, Labels};
 use crate::init::notify::Agent;
 use crate::init::{console, credentials, root};
+use crate::join;
 use crate::launch::Stdio;
 use crate::message::{self, Channel, Message};
 use crate::pending::Pending;
-use crate::plan::namespaces::Kind;
+use crate::plan::namespaces::{Kind, Namespaces};
 use crate::plan::process::ProcessPlan;
 use crate::plan::scheduling::Affinity;
 use crate::rights;
@@ -60,7 +58,9 @@ pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
         Some(notify) => Some(Agent::connect(notify, exec.state)?),
         None => None,
     };
-    let root = match exec.linux.is_some_and(lacks_mounts) {
+    // Without a mount namespace of its own, a container's root is that of its first process alone.
+    let namespaces = exec.linux.map(Namespaces::of).transpose()?;
+    let root = match namespaces.is_some_and(|namespaces| !namespaces.is_new(Kind::Mount)) {
         true => Some(root_of(exec.init_pid)?),
         false => None,
     };
@@ -86,7 +86,11 @@ pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
     };
     let placed = Placed::on(&affinity.first)?;
     if from_inside {
-        let child = clone_inside(joining, dir.as_ref().map(AsFd::as_fd), foreign.contains(&Kind::Pid))?;
+        let mut kinds = ThreadNameSpaceType::USER;
+        // Only children are in a pid namespace.
+        kinds.set(ThreadNameSpaceType::PROCESS_ID, foreign.contains(&Kind::Pid));
+        let enter = || rustix::thread::move_into_thread_name_spaces(exec.init, kinds).at(|| "join the user namespace");
+        let child = join::by_way_of_another(enter, 0, dir.as_ref().map(AsFd::as_fd), || joining.run())?;
         return Ok(Pending::new(child, ours, None));
     }
     let guard = match foreign.contains(&Kind::Pid) {
@@ -97,15 +101,6 @@ pub fn spawn(exec: Exec<'_>) -> Result<Pending> {
     let child = sys::clone::clone_process(0, dir, || joining.run()).at(|| "clone a process for the container")?;
     drop((guard, placed));
     Ok(Pending::new(child, ours, None))
-}
-
-/// Whether a container has no mount namespace of its own, so that its root is that of its first process alone.
-fn lacks_mounts(linux: &Linux) -> bool {
-    let own = |namespace: &LinuxNamespace| {
-        let joined = namespace.path().as_ref().is_some_and(|path| !path.as_os_str().is_empty());
-        namespace.typ() == LinuxNamespaceType::Mount && !joined
-    };
-    !linux.namespaces().iter().flatten().any(own)
 }
 
 fn root_of(pid: i32) -> Result<OwnedFd> {
@@ -187,43 +182,6 @@ impl Drop for ChildrenOf {
         // It was ours a moment ago: the kernel has no reason to refuse.
         let _ = rustix::thread::move_into_link_name_space(self.own.as_fd(), None);
     }
-}
-
-/// Makes the process by way of another one that has joined the user namespace, in which it has the right to join the
-/// others, and the pid namespace, which only children are in. The process is a child of ours all the same.
-fn clone_inside(joining: Joining<'_>, dir: Option<BorrowedFd<'_>>, joins_pid: bool) -> Result<Child> {
-    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).at(|| "make a pipe")?;
-    let (init, channel) = (joining.init, joining.channel.as_fd().try_clone_to_owned());
-    let channel = Channel::from_socket(channel.at(|| "duplicate the channel")?);
-    let stage = move || {
-        let mut kinds = ThreadNameSpaceType::USER;
-        kinds.set(ThreadNameSpaceType::PROCESS_ID, joins_pid);
-        let joined = rustix::thread::move_into_thread_name_spaces(init, kinds).at(|| "join the user namespace");
-        let made = joined.and_then(|()| {
-            let parent = sys::clone::CLONE_PARENT;
-            sys::clone::clone_process(parent, dir, || joining.run()).at(|| "clone a process for the container")
-        });
-        match made {
-            Ok(child) => rustix::io::write(&writer, &child.pid.to_ne_bytes()).map_or(1, |_| 0),
-            Err(error) => {
-                // Nobody is left to hear of a failure to say so.
-                let _ = channel.send(&Message::Failed(error));
-                1
-            }
-        }
-    };
-    let between = sys::clone::clone_process(0, None, stage).at(|| "clone a process that joins the user namespace")?;
-    let mut number = [0; 4];
-    if !matches!(rustix::io::read(&reader, &mut number), Ok(4)) {
-        // It has said why itself; its own handle stands for the process that never came to be.
-        return Ok(between);
-    }
-    while let Err(Errno::INTR) = waitid(WaitId::PidFd(between.pidfd.as_fd()), WaitIdOptions::EXITED) {}
-    let pid = i32::from_ne_bytes(number);
-    let step = || format!("hold process {pid}");
-    // It is our child, so its number is its own until we have reaped it.
-    let pidfd = Pid::from_raw(pid).ok_or(Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-    Ok(Child { pid, pidfd: pidfd.at(step)? })
 }
 
 /// The new process on its way in.

@@ -66,7 +66,7 @@ pub(crate) fn clone_into(
     body: impl FnOnce(Option<Entry>) -> i32,
 ) -> Result<Child> {
     if before.iter().any(|(kind, _)| *kind == Kind::User) {
-        return by_way_of_another(before, flags, group, entry, || body(None));
+        return by_way_of_another(|| enter_all(before, entry), flags, group, || body(None));
     }
     let _back_later = JoinedHere::enter(before)?;
     sys::clone::clone_process(flags, group, || body(entry)).at(|| "clone the container's first process")
@@ -117,20 +117,19 @@ fn enter(kind: Kind, fd: impl AsFd) -> rustix::io::Result<()> {
     rustix::thread::move_into_link_name_space(fd.as_fd(), Some(kind))
 }
 
-/// From another user namespace there is no way back, so a copy of this process goes there, makes the first process as a child of
-/// this one, and ends.
-fn by_way_of_another(
-    before: Vec<(Kind, OwnedFd)>,
+/// From another user namespace there is no way back, so a copy of this process goes there by `enter`, makes the process as a child
+/// of this one, and ends. Both are born into `group`.
+pub(crate) fn by_way_of_another(
+    enter: impl FnOnce() -> Result<()>,
     flags: u64,
     group: Option<BorrowedFd<'_>>,
-    entry: Option<Entry>,
     body: impl FnOnce() -> i32,
 ) -> Result<Child> {
-    const CLONE_PARENT: u64 = 0x8000;
     let (ours, theirs) = message::pair().at(|| "make a socket pair")?;
     let other = sys::clone::clone_process(0, group, || {
-        let made = enter_all(before, entry).and_then(|()| {
-            sys::clone::clone_process(flags | CLONE_PARENT, None, body).at(|| "clone the container's first process")
+        let made = enter().and_then(|()| {
+            let flags = flags | sys::clone::CLONE_PARENT;
+            sys::clone::clone_process(flags, None, body).at(|| "clone a process for the container")
         });
         let told = match made {
             Ok(child) => theirs.send(&Message::Born(child.pidfd)),
@@ -141,12 +140,13 @@ fn by_way_of_another(
     .at(|| "clone a process to join the user namespace")?;
     drop(theirs);
     let born = hear(&ours);
-    let _ = rustix::process::waitid(WaitId::PidFd(other.pidfd.as_fd()), WaitIdOptions::EXITED);
+    let ended = || rustix::process::waitid(WaitId::PidFd(other.pidfd.as_fd()), WaitIdOptions::EXITED);
+    while let Err(Errno::INTR) = ended() {}
     born
 }
 
 fn hear(channel: &Channel) -> Result<Child> {
-    match channel.receive().at(|| "hear of the container's first process")? {
+    match channel.receive().at(|| "hear of a process that was made for the container")? {
         Some(Message::Born(pidfd)) => Ok(Child { pid: pid_of(&pidfd)?, pidfd }),
         Some(Message::Failed(error)) => Err(error),
         _ => Err(Error::InitDied { during: "joining the user namespace", status: "unknown".to_owned() }),

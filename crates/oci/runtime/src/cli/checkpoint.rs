@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use spec::runtime::Spec;
 use sys::mount::{Change, Depth};
 
-use super::create::write_pid_file;
+use super::create::{Bundle, write_pid_file};
 use super::delete;
 use super::log::{Log, timestamp};
 use super::rootless::Rootless;
@@ -188,12 +188,7 @@ impl Checkpoint {
 
 impl Restore {
     pub(super) fn run(self, store: &Store, criu: &Path, run: Rootless, log: &Log) -> Result<()> {
-        let bundle = fs::canonicalize(&self.bundle).at(|| format!("look at the bundle {}", self.bundle.display()))?;
-        let config = bundle.join("config.json");
-        let text = fs::read(&config).at(|| format!("read {}", config.display()))?;
-        let spec: Spec = spec::config::decode(&text).map_err(|source| Error::Decode { path: config, source })?;
-        let root = spec.root().as_ref().map(|root| bundle.join(root.path()));
-        let rootfs = root.ok_or_else(|| Error::Spec { field: "root", problem: "a container needs one".to_owned() })?;
+        let Bundle { path: bundle, spec, rootfs } = Bundle::load(&self.bundle)?;
         let _lock = store.reserve(&self.id)?;
         let cgroup = run.cgroup(&Hierarchy::detect()?, &spec, &self.id)?;
         let created = timestamp(SystemTime::now());

@@ -72,7 +72,7 @@ struct Options {
 impl Create {
     pub(super) fn run(self, store: &Store, run: Rootless, log: &Log) -> Result<()> {
         crate::seal::ensure()?;
-        let bundle = Bundle::load(&self.options)?;
+        let bundle = Bundle::load(&self.options.bundle)?;
         let reserved = Reserved::new(store, &self.id)?;
         let terminal = self.options.terminal(&bundle.spec, Attached::No)?;
         let making = Making { options: &self.options, store, log, run, terminal };
@@ -91,7 +91,7 @@ impl Create {
 impl Run {
     pub(super) fn run(self, store: &Store, run: Rootless, log: &Log) -> Result<u8> {
         crate::seal::ensure()?;
-        let bundle = Bundle::load(&self.options)?;
+        let bundle = Bundle::load(&self.options.bundle)?;
         let reserved = Reserved::new(store, &self.id)?;
         let attached = if self.detach { Attached::No } else { Attached::Yes };
         let terminal = self.options.terminal(&bundle.spec, attached)?;
@@ -123,15 +123,14 @@ impl Run {
 }
 
 /// A bundle that has been read.
-struct Bundle {
-    path: PathBuf,
-    spec: Spec,
-    rootfs: PathBuf,
+pub(super) struct Bundle {
+    pub(super) path: PathBuf,
+    pub(super) spec: Spec,
+    pub(super) rootfs: PathBuf,
 }
 
 impl Bundle {
-    fn load(options: &Options) -> Result<Bundle> {
-        let path = &options.bundle;
+    pub(super) fn load(path: &Path) -> Result<Bundle> {
         let path = fs::canonicalize(path).at(|| format!("look at the bundle {}", path.display()))?;
         let config = path.join("config.json");
         let text = fs::read(&config).at(|| format!("read {}", config.display()))?;

@@ -45,7 +45,7 @@ impl Agent {
         self.state.set_pid(own.to_string_lossy().parse().unwrap_or(0));
         let text = self.state.to_json();
         let (reads, writes) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(|| "make a pipe")?;
-        let child = sys::clone::clone_process(CLONE_FILES, None, || {
+        let child = sys::clone::clone_process(sys::clone::CLONE_FILES, None, || {
             let sent = sys::process::end_with_parent().and_then(|()| hand_over(&reads, &self.socket, text.as_bytes()));
             i32::from(sent.is_err())
         })
@@ -54,8 +54,6 @@ impl Agent {
         Ok(Helper { child, writes, _shared: (reads, self.socket) })
     }
 }
-
-const CLONE_FILES: u64 = 0x400;
 
 fn hand_over(reads: &OwnedFd, socket: &OwnedFd, text: &[u8]) -> std::io::Result<()> {
     let mut number = [0; 4];
