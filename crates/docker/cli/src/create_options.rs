@@ -1,6 +1,6 @@
 //! The flags that `run` and `create` share, and the create body that they make.
 
-use crate::{ports, units};
+use crate::ports;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -449,7 +449,7 @@ impl CreateOptions {
 }
 
 fn parse_size(text: &str) -> anyhow::Result<i64> {
-    units::parse_bytes(text).map_err(anyhow::Error::msg)
+    spec::size::parse(text).map_err(anyhow::Error::msg)
 }
 
 /// `NAME` alone takes the value that the client has, and is dropped where it has none.

@@ -30,18 +30,6 @@ fn significant(value: f64, digits: usize) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
-/// A size with a unit as memory flags take it: `64m`, `1.5GiB`, bytes without one. Binary, as docker reads them.
-pub(crate) fn parse_bytes(text: &str) -> Result<i64, String> {
-    let invalid = || format!("invalid size: '{text}'");
-    let lower = text.trim().to_lowercase();
-    let end = lower.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(lower.len());
-    let number: f64 = lower[..end].parse().map_err(|_| invalid())?;
-    let unit = lower[end..].trim();
-    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit);
-    let shift = ["", "k", "m", "g", "t", "p"].iter().position(|known| *known == unit).ok_or_else(invalid)?;
-    Ok((number * 1024f64.powi(shift as i32)) as i64)
-}
-
 /// `About an hour`, `3 days`: how long ago, in docker's words.
 pub(crate) fn human_duration(seconds: i64) -> String {
     let (minutes, hours) = (seconds / 60, (seconds as f64 / 3600.0).round() as i64);
@@ -73,17 +61,6 @@ mod tests {
         }
         assert_eq!(bytes_size(67_108_864.0), "64MiB");
         assert_eq!(bytes_size(25_260_000_000.0), "23.53GiB");
-    }
-
-    #[test]
-    fn sizes_are_read_with_binary_units() {
-        for (text, bytes) in
-            [("64m", 64 << 20), ("1g", 1 << 30), ("1.5KiB", 1536), ("512", 512), ("6MB", 6 << 20), ("10b", 10)]
-        {
-            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
-        }
-        assert_eq!(parse_bytes("12x"), Err("invalid size: '12x'".into()));
-        assert_eq!(parse_bytes(""), Err("invalid size: ''".into()));
     }
 
     #[test]

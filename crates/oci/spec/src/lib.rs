@@ -8,6 +8,7 @@
 //! - [`image`]: manifests, indexes, image configurations
 //! - [`reference`]: names of images, as users write them and as they are meant
 //! - [`duration`]: durations in Go's notation
+//! - [`size`]: sizes in docker's notation
 //! - [`platform`]: operating system, architecture and variant
 
 pub mod config;
@@ -16,6 +17,7 @@ pub mod duration;
 pub mod image;
 pub mod platform;
 pub mod reference;
+pub mod size;
 
 /// Types of the OCI runtime specification.
 pub use oci_spec::runtime;

@@ -1,7 +1,7 @@
 //! The short verbs on containers: kill, stop, pause, rm, rename, wait, top, port, diff, update.
 
 use crate::connection::{Client, RequestError};
-use crate::{Failure, Outcome, create_options, table, units};
+use crate::{Failure, Outcome, create_options, table};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -202,7 +202,7 @@ pub(super) async fn diff(command: Diff, client: Client) -> Outcome {
 }
 
 pub(super) async fn update(command: Update, client: Client) -> Outcome {
-    let size = |text: &str| units::parse_bytes(text).map_err(anyhow::Error::msg);
+    let size = |text: &str| spec::size::parse(text).map_err(anyhow::Error::msg);
     let mut body = json!({});
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {

@@ -167,21 +167,9 @@ fn bytes(text: &str) -> Result<i64, String> {
     if let Ok(number) = text.parse() {
         return Ok(number);
     }
-    let wrong = || format!("{text:?} is no size");
-    let lower = text.to_ascii_lowercase();
-    let number = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).trim_end();
-    let unit = lower[number.len()..].trim_start().trim_end_matches("ib").trim_end_matches('b');
-    let power = match unit {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return Err(wrong()),
-    };
-    let size = number.parse::<f64>().ok().filter(|number| *number >= 0.0).ok_or_else(wrong)? * 1024f64.powi(power);
-    if size < i64::MAX as f64 { Ok(size as i64) } else { Err(wrong()) }
+    // The greatest number stands for all that are greater.
+    let size = spec::size::parse(text).ok().filter(|size| *size < i64::MAX);
+    size.ok_or_else(|| format!("{text:?} is no size"))
 }
 
 #[cfg(test)]
