@@ -26,7 +26,7 @@ const WATCH: u32 = 290;
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(20)];
 
 /// What a follower learns.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum Event<K> {
     /// A list begins: what was known before is no longer sure.
     Init,
@@ -74,18 +74,9 @@ pub async fn objects<K: Resource + DeserializeOwned>(
 ) {
     let request = Request::new(api.resource_url());
     let follower = Follower { client: api.into_client(), request, config };
-    let mut told = |piece: Piece<'_>| {
-        let read = |text: &str| {
-            serde_json::from_str::<K>(text)
-                .inspect_err(|error| tracing::warn!(%error, text, "an object is not as expected"))
-        };
-        match piece {
-            Piece::Init => handle(Event::Init),
-            Piece::Listed(text) => drop(read(text).map(|object| handle(Event::InitApply(object)))),
-            Piece::InitDone => handle(Event::InitDone),
-            Piece::Changed(text) => drop(read(text).map(|object| handle(Event::Apply(object)))),
-            Piece::Deleted(text) => drop(read(text).map(|object| handle(Event::Delete(object)))),
-        }
+    let mut told = |event: Event<&str>| match event.read() {
+        Ok(event) => handle(event),
+        Err(error) => tracing::warn!(%error, ?event, "an object is not as expected"),
     };
     follower.run(&mut told).await;
 }
@@ -98,16 +89,20 @@ pub fn object<K>(event: Event<K>) -> Option<K> {
     }
 }
 
-/// An [`Event`] whose object is still text.
-enum Piece<'a> {
-    Init,
-    Listed(&'a str),
-    InitDone,
-    Changed(&'a str),
-    Deleted(&'a str),
+impl Event<&str> {
+    /// The event of a text with the object that this is.
+    fn read<K: DeserializeOwned>(self) -> serde_json::Result<Event<K>> {
+        Ok(match self {
+            Event::Init => Event::Init,
+            Event::InitApply(text) => Event::InitApply(serde_json::from_str(text)?),
+            Event::InitDone => Event::InitDone,
+            Event::Apply(text) => Event::Apply(serde_json::from_str(text)?),
+            Event::Delete(text) => Event::Delete(serde_json::from_str(text)?),
+        })
+    }
 }
 
-type Told<'t> = &'t mut (dyn FnMut(Piece<'_>) + Send);
+type Told<'t> = &'t mut (dyn FnMut(Event<&str>) + Send);
 
 #[derive(Deserialize)]
 struct Page<'a> {
@@ -150,13 +145,22 @@ enum Ended {
     #[error("the revision has been compacted")]
     Expired,
     #[error(transparent)]
-    Failed(#[from] kube::Error),
+    Failed(kube::Error),
     #[error("reading what changes: {0}")]
     Read(#[from] std::io::Error),
     #[error("not as a watch is written: {0}")]
     Malformed(#[from] serde_json::Error),
     #[error("not a request: {0}")]
     Request(#[from] kube::core::request::Error),
+}
+
+impl From<kube::Error> for Ended {
+    fn from(error: kube::Error) -> Ended {
+        match error {
+            kube::Error::Api(status) if status.code == 410 => Ended::Expired,
+            error => Ended::Failed(error),
+        }
+    }
 }
 
 struct Follower {
@@ -192,19 +196,16 @@ impl Follower {
 
     /// Tells all that is there; the version from which on changes are to be watched.
     async fn list(&self, told: Told<'_>) -> Result<String, Ended> {
-        told(Piece::Init);
+        told(Event::Init);
         let mut parameters = kube::api::ListParams::default().limit(PAGE);
         parameters.label_selector.clone_from(&self.config.labels);
         parameters.field_selector.clone_from(&self.config.fields);
         loop {
-            let text = match self.client.request_text(self.request.list(&parameters)?).await {
-                Err(kube::Error::Api(status)) if status.code == 410 => return Err(Ended::Expired),
-                text => text?,
-            };
+            let text = self.client.request_text(self.request.list(&parameters)?).await?;
             let page: Page<'_> = serde_json::from_str(&text)?;
-            page.items.iter().for_each(|item| told(Piece::Listed(item.get())));
+            page.items.iter().for_each(|item| told(Event::InitApply(item.get())));
             if page.metadata.r#continue.is_empty() {
-                told(Piece::InitDone);
+                told(Event::InitDone);
                 return Ok(page.metadata.resource_version);
             }
             parameters.continue_token = Some(page.metadata.r#continue);
@@ -217,10 +218,7 @@ impl Follower {
         let mut parameters = kube::api::WatchParams::default().timeout(WATCH).disable_bookmarks();
         parameters.label_selector.clone_from(&self.config.labels);
         parameters.field_selector.clone_from(&self.config.fields);
-        let answer = match self.client.request_stream(self.request.watch(&parameters, version)?).await {
-            Err(kube::Error::Api(status)) if status.code == 410 => return Err(Ended::Expired),
-            answer => answer?,
-        };
+        let answer = self.client.request_stream(self.request.watch(&parameters, version)?).await?;
         let mut lines = std::pin::pin!(answer);
         let mut line = String::new();
         while lines.read_line(&mut line).await? > 0 {
@@ -237,16 +235,12 @@ impl Follower {
         let line: Line<'_> = serde_json::from_str(line)?;
         let text = line.object.get();
         match &*line.r#type {
-            "ADDED" | "MODIFIED" => told(Piece::Changed(text)),
-            "DELETED" => told(Piece::Deleted(text)),
+            "ADDED" | "MODIFIED" => told(Event::Apply(text)),
+            "DELETED" => told(Event::Delete(text)),
             "BOOKMARK" => {}
             _ => {
                 let status: Status = serde_json::from_str(text)?;
-                return Err(if status.code == 410 {
-                    Ended::Expired
-                } else {
-                    kube::Error::Api(Box::new(status)).into()
-                });
+                return Err(kube::Error::Api(Box::new(status)).into());
             }
         }
         *version = serde_json::from_str::<Versioned>(text)?.metadata.resource_version;
