@@ -322,7 +322,6 @@ impl Engine {
     }
 }
 
-/// Docker tells who is attached on the connection itself why the process did not start.
 /// Why a command does not run.
 enum NotBegun {
     /// It was not tried.
@@ -337,6 +336,7 @@ impl From<Error> for NotBegun {
     }
 }
 
+/// Docker tells who is attached on the connection itself why the process did not start.
 async fn failure(error: &Error, tty: bool) -> Attachment {
     let (send, output) = mpsc::channel(1);
     let text = format!("{}\r\n", error.message());

@@ -16,7 +16,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use crate::local_volumes::PROVISIONED_BY;
+use crate::local_volumes::{PROVISIONED_BY, SELECTED_NODE};
 use crate::owned::{selector, selects};
 
 const BY_US: &str = "pv.kubernetes.io/bound-by-controller";
@@ -264,7 +264,7 @@ fn volume_name(claim: &PersistentVolumeClaim) -> Option<&str> {
 /// Whether the scheduler has chosen a node for which a volume is to be made.
 fn selected(claim: &PersistentVolumeClaim) -> bool {
     let annotations = claim.metadata.annotations.as_ref();
-    annotations.is_some_and(|annotations| annotations.contains_key("volume.kubernetes.io/selected-node"))
+    annotations.is_some_and(|annotations| annotations.contains_key(SELECTED_NODE))
 }
 
 fn completed(claim: &PersistentVolumeClaim) -> bool {

@@ -22,7 +22,8 @@ use crate::{ignore_absent, ignore_present};
 pub const PROVISIONER: &str = "sampan.dev/local-path";
 /// On volumes: who made them.
 pub(crate) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
-const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+/// On claims: the node that the scheduler has chosen.
+pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const NODE: &str = "sampan.dev/node";
 const CLASS: &str = "local-path";
 

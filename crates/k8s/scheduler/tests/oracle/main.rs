@@ -24,17 +24,23 @@ fn scheduler_says(decider: &mut Decider, cluster: &mut Cluster, pod: &world::Pod
     named
 }
 
-/// One life of a small cluster: pods come and are placed, pods go, nodes change.
-fn live(seed: u64) {
-    let mut random = Random::new(seed);
-    let mut world = World::random(&mut random);
-    let (mut cluster, mut decider) = (Cluster::default(), Decider::default());
+/// A small cluster, as it is and as the scheduler sees it, without pods.
+fn begin(random: &mut Random) -> (World, Cluster, Decider) {
+    let world = World::random(random);
+    let mut cluster = Cluster::default();
     for (name, labels) in &world.namespaces {
         cluster.namespaces.set(name, Some(labels.clone()));
     }
     for node in &world.nodes {
         cluster.set_node(Arc::new(node.object()));
     }
+    (world, cluster, Decider::default())
+}
+
+/// One life of a small cluster: pods come and are placed, pods go, nodes change.
+fn live(seed: u64) {
+    let mut random = Random::new(seed);
+    let (mut world, mut cluster, mut decider) = begin(&mut random);
     let kinds: Vec<world::Pod> = (0..6).map(|_| world::Pod::random(&mut random)).collect();
     for step in 0..30 {
         let mut pod = random.pick(&kinds).clone();
@@ -161,14 +167,7 @@ fn change_around(random: &mut Random, cluster: &mut Cluster, kinds: &[world::Pod
 /// One life in which results that are kept are compared with those found out anew.
 fn keep(seed: u64) {
     let mut random = Random::new(seed);
-    let mut world = World::random(&mut random);
-    let (mut cluster, mut decider) = (Cluster::default(), Decider::default());
-    for (name, labels) in &world.namespaces {
-        cluster.namespaces.set(name, Some(labels.clone()));
-    }
-    for node in &world.nodes {
-        cluster.set_node(Arc::new(node.object()));
-    }
+    let (mut world, mut cluster, mut decider) = begin(&mut random);
     let mut kinds: Vec<world::Pod> = (0..6).map(|_| world::Pod::random(&mut random)).collect();
     // Some say nothing about how they are spread: their services do.
     kinds.iter_mut().take(3).for_each(|pod| pod.spreads.clear());
@@ -202,14 +201,7 @@ fn what_is_kept_is_what_would_be_found_out_anew() {
 /// Preemption where fewer pods never hurt: the least important victims, all of them needed.
 fn preempt(seed: u64) -> bool {
     let mut random = Random::new(seed);
-    let mut world = World::random(&mut random);
-    let (mut cluster, mut decider) = (Cluster::default(), Decider::default());
-    for (name, labels) in &world.namespaces {
-        cluster.namespaces.set(name, Some(labels.clone()));
-    }
-    for node in &world.nodes {
-        cluster.set_node(Arc::new(node.object()));
-    }
+    let (mut world, mut cluster, mut decider) = begin(&mut random);
     for at in 0..25 {
         let mut pod = world::Pod::monotone(&mut random);
         pod.name = format!("pod-{at}");
