@@ -1,4 +1,4 @@
-//! Load on a Kubernetes API server: `kubernetes KUBECONFIG [OBJECTS]`. Prints tables; `cargo xtask bench k8s` starts the server and calls this.
+//! Many watchers, and pods: `kubernetes KUBECONFIG`. Prints tables; `cargo xtask bench k8s` starts the server and calls this.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,6 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-const CREATES: usize = 4000;
 const WATCHERS: usize = 1000;
 const CHANGES: usize = 50;
 const BURST: usize = 100;
@@ -21,12 +20,11 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let Some(kubeconfig) = words.first() else {
-        println!("usage: kubernetes KUBECONFIG [OBJECTS]: see `cargo xtask bench k8s`");
+        println!("usage: kubernetes KUBECONFIG: see `cargo xtask bench k8s`");
         return Ok(());
     };
-    let objects = words.get(1).and_then(|text| text.parse().ok()).unwrap_or(5000);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(kubeconfig, objects))
+    runtime.block_on(run(kubeconfig))
 }
 
 async fn connect(kubeconfig: &str) -> Result<Client> {
@@ -34,14 +32,7 @@ async fn connect(kubeconfig: &str) -> Result<Client> {
     Ok(Client::try_from(kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?)?)
 }
 
-async fn run(kubeconfig: &str, objects: usize) -> Result<()> {
-    println!(
-        "\n### API: creates of config maps (480 bytes), each synced before it is answered\n\n| clients | creates/s | p50 ms | p99 ms |\n|---|---|---|---|"
-    );
-    for clients in [1, 16] {
-        creates(kubeconfig, clients).await?;
-    }
-    lists(kubeconfig, objects).await?;
+async fn run(kubeconfig: &str) -> Result<()> {
     watches(kubeconfig).await?;
     let client = connect(kubeconfig).await?;
     let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await?;
@@ -55,60 +46,6 @@ async fn run(kubeconfig: &str, objects: usize) -> Result<()> {
 fn map(name: &str) -> ConfigMap {
     let value = json!({"metadata": {"name": name, "labels": {"bench": "1"}}, "data": {"a": "x".repeat(300)}});
     serde_json::from_value(value).expect("a map")
-}
-
-async fn creates(kubeconfig: &str, clients: usize) -> Result<()> {
-    let each = if clients == 1 { CREATES / 8 } else { CREATES / clients };
-    let began = Instant::now();
-    let mut tasks: tokio::task::JoinSet<kube::Result<Vec<Duration>>> = tokio::task::JoinSet::new();
-    for number in 0..clients {
-        let maps = Api::<ConfigMap>::default_namespaced(connect(kubeconfig).await?);
-        tasks.spawn(async move {
-            let mut times = Vec::with_capacity(each);
-            for at in 0..each {
-                let start = Instant::now();
-                maps.create(&PostParams::default(), &map(&format!("c{clients}-{number}-{at}"))).await?;
-                times.push(start.elapsed());
-            }
-            Ok(times)
-        });
-    }
-    let mut times = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        times.extend(done??);
-    }
-    let rate = times.len() as f64 / began.elapsed().as_secs_f64();
-    println!("| {clients} | {rate:.0} | {:.2} | {:.2} |", quantile(&mut times, 0.5), quantile(&mut times, 0.99));
-    Ok(())
-}
-
-/// A list of many, of one namespace of their own.
-async fn lists(kubeconfig: &str, objects: usize) -> Result<()> {
-    let client = connect(kubeconfig).await?;
-    let namespace = serde_json::from_value(json!({"metadata": {"name": "many"}}))?;
-    Api::<k8s_openapi::api::core::v1::Namespace>::all(client.clone())
-        .create(&PostParams::default(), &namespace)
-        .await?;
-    let maps = Api::<ConfigMap>::namespaced(client.clone(), "many");
-    let made = futures_util::stream::iter(0..objects).map(|number| {
-        let maps = &maps;
-        async move { maps.create(&PostParams::default(), &map(&format!("m{number}"))).await.map(drop) }
-    });
-    made.buffer_unordered(64).try_collect::<Vec<()>>().await?;
-    let mut times = Vec::new();
-    let mut bytes = 0;
-    for _ in 0..10 {
-        let request = http::Request::get("/api/v1/namespaces/many/configmaps").body(Vec::new())?;
-        let start = Instant::now();
-        bytes = client.request_text(request).await?.len();
-        times.push(start.elapsed());
-    }
-    println!(
-        "\n### API: a list of {objects} config maps, {:.1} MB of JSON\n\n| p50 ms | p99 ms |\n|---|---|",
-        bytes as f64 / 1e6
-    );
-    println!("| {:.1} | {:.1} |", quantile(&mut times, 0.5), quantile(&mut times, 0.99));
-    Ok(())
 }
 
 /// How long a write takes to reach many watchers.

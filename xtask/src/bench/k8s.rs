@@ -72,15 +72,10 @@ fn cluster(binary: &Path, [load, api, services]: [&Path; 3], folder: &Path) -> R
     k8s_api::load(&daemon, api)?;
     let kubeconfig = folder.join("data/kubernetes/admin.kubeconfig");
     let inside = ["-n", "-t", &daemon.pid().to_string()].map(str::to_owned);
+    run_command(Command::new("nsenter").args(&inside).arg(load).arg(&kubeconfig))?;
+    // Last: pods would have the variables of all its Services.
     run_command(Command::new("nsenter").args(&inside).args(["sh", "-c", BRIDGE]))?;
     run_command(Command::new("nsenter").args(&inside).arg(services).arg(&kubeconfig))?;
-    for objects in ["5000", "100000"] {
-        if objects == "100000" && std::env::var_os("BENCH_LONG").is_none() {
-            println!("\n(a list of 100,000 objects: BENCH_LONG=1)");
-            break;
-        }
-        run_command(Command::new("nsenter").args(&inside).arg(load).arg(&kubeconfig).arg(objects))?;
-    }
     println!("\nAfter the load: {:.1} MiB", daemon.memory()?);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::peers::Daemon;
 use super::{Times, table};
-use crate::{dist, has, run, run_command};
+use crate::{cargo, dist, has, run, run_command};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -128,7 +128,8 @@ impl Taken {
 
 /// The measuring program, which is the floor too.
 fn measure_program() -> Result<PathBuf> {
-    run("cargo", &["build", "--release", "--package", "sys", "--example", "measure", "--target", dist::target()])?;
+    let build = ["build", "--release", "--package", "sys", "--example", "measure", "--target", dist::target()];
+    run_command(cargo().args(build))?;
     Ok(std::path::absolute(Path::new("target").join(dist::target()).join("release/examples/measure"))?)
 }
 
